@@ -1,0 +1,1 @@
+"""Builds the tables of hfdoctor/knowledge that are measured from published wheels."""
