@@ -1,0 +1,20 @@
+"""The explicit, ordered list of conditions: no registration on import, no reflection.
+
+One module a family; each exports ``CONDITIONS``. The order here is the order of the report.
+"""
+
+from __future__ import annotations
+
+from . import limits
+from .model import Condition
+
+FAMILIES: tuple[tuple[Condition, ...], ...] = (limits.CONDITIONS,)
+
+CATALOGUE: tuple[Condition, ...] = tuple(condition for family in FAMILIES for condition in family)
+
+
+def page(condition_id: str) -> str:
+    """The Markdown page of a condition. Raises FileNotFoundError if it has none."""
+    from importlib.resources import files
+
+    return files("hfdoctor.conditions").joinpath(f"pages/{condition_id}.md").read_text("utf-8")

@@ -1,0 +1,218 @@
+"""Holds the catalogue against a snapshot: facts in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..facts.fact import FactMissing
+from ..facts.snapshot import Snapshot
+from ..version import __version__
+from .model import (
+    SEVERITIES,
+    Clue,
+    Condition,
+    Evidence,
+    Fail,
+    Finding,
+    Goal,
+    Pass,
+    Plain,
+    Remedy,
+    RemedyStep,
+    Report,
+    Severity,
+    Skip,
+    TargetLine,
+    Treatment,
+    Unknown,
+)
+
+REPORT_SCHEMA = "hfdoctor.report/1"
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """When a report is bad news: what ``--fail-on``, ``--strict``, ``--select`` and ``--ignore`` say."""
+
+    fail_on: Severity = "error"
+    strict: bool = False
+    select: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()
+
+
+def diagnose(snapshot: Snapshot, goal: Goal | None = None, policy: Policy | None = None) -> Report:
+    """Hold every condition of the catalogue against ``snapshot``. Pure: the same input gives the same report."""
+    from .catalogue import CATALOGUE
+
+    goal = goal or Goal()
+    policy = policy or Policy()
+    chosen = [
+        condition
+        for condition in CATALOGUE
+        if (not policy.select or condition.id in policy.select) and condition.id not in policy.ignore
+    ]
+    findings = [finding for condition in chosen for finding in examine(condition, snapshot, goal)]
+    fold(findings, chosen)
+    counts = {outcome: 0 for outcome in ("fail", "pass", "skip", "unknown", "crash")}
+    counts |= {severity: 0 for severity in SEVERITIES}
+    for finding in findings:
+        counts[finding.outcome] += 1
+        if finding.outcome == "fail" and finding.severity:
+            counts[finding.severity] += 1
+    return Report(
+        schema=REPORT_SCHEMA,
+        hfdoctor=__version__,
+        target=_target_line(snapshot),
+        goal=goal,
+        findings=findings,
+        counts=counts,
+        exit_code=exit_code(findings, snapshot, policy),
+        elapsed_s=round(snapshot.elapsed_s, 3),
+    )
+
+
+def exit_code(findings: Sequence[Finding], snapshot: Snapshot, policy: Policy) -> int:
+    """0 clean, 1 findings at or above ``fail_on``, 3 the doctor could not do its job.
+
+    3 wins over 1: a doctor that crashed or ran out of time has not looked at everything, and whoever reads only
+    the number must not take the list for complete.
+    """
+    outcomes = {finding.outcome for finding in findings}
+    if "crash" in outcomes or any(run.outcome != "done" for run in snapshot.probes.values()):
+        return 3
+    if policy.strict and "unknown" in outcomes:
+        return 3
+    bad = SEVERITIES[: SEVERITIES.index(policy.fail_on) + 1]
+    return 1 if any(f.outcome == "fail" and f.severity in bad for f in findings) else 0
+
+
+def examine(condition: Condition, snapshot: Snapshot, goal: Goal) -> list[Finding]:
+    """The findings of one condition: one, or several where it found several separate troubles."""
+    try:
+        verdict = condition.detect(snapshot, goal)
+        if isinstance(verdict, (Pass, Skip, Unknown, Fail)):
+            return [_finding(condition, snapshot, verdict)]
+        return [_finding(condition, snapshot, fail) for fail in verdict]
+    except FactMissing as missing:
+        fact = missing.fact
+        path = snapshot.path_of(fact) or "a fact"
+        finding = _blank(condition, snapshot)
+        finding.outcome = "unknown"
+        finding.summary = f"{path} is not known ({fact.status}{': ' + fact.reason if fact.reason else ''})"
+        finding.evidence = [Evidence(fact=path, value=None, source=fact.source, text=fact.reason)]
+        return [finding]
+    except Exception:  # a bug of ours must not cost the person the rest of the report
+        import traceback
+
+        finding = _blank(condition, snapshot)
+        finding.outcome = "crash"
+        finding.summary = "hfdoctor's own check crashed; please report this"
+        finding.evidence = [Evidence(fact="", value=None, source="hfdoctor", text=traceback.format_exc(limit=-4))]
+        return [finding]
+
+
+def fold(findings: list[Finding], conditions: Sequence[Condition]) -> None:
+    """Fold each fail under the failed condition that explains it: one cause, one finding."""
+    failed = {finding.condition for finding in findings if finding.outcome == "fail"}
+    explained_by = {condition.id: condition.explained_by for condition in conditions}
+    for finding in findings:
+        if finding.outcome != "fail":
+            continue
+        for cause in explained_by[finding.condition]:
+            if cause in failed:
+                finding.outcome = "skip"
+                finding.explained_by = cause
+                break
+
+
+def _finding(condition: Condition, snapshot: Snapshot, verdict: Pass | Skip | Unknown | Fail) -> Finding:
+    finding = _blank(condition, snapshot)
+    if isinstance(verdict, Pass):
+        if verdict.examined < 1:
+            raise ValueError(f"{condition.id}: a pass must have examined something")
+        finding.outcome = "pass"
+        finding.examined = verdict.examined
+        finding.evidence = _evidence(condition, snapshot, verdict.clues)
+        return finding
+    finding.summary = say(condition, verdict.says, verdict.fields)
+    if isinstance(verdict, Skip):
+        finding.outcome = "skip"
+        return finding
+    finding.evidence = _evidence(condition, snapshot, verdict.clues)
+    if isinstance(verdict, Unknown):
+        finding.outcome = "unknown"
+        return finding
+    if verdict.basis == "table" and verdict.severity == "error":
+        raise ValueError(f"{condition.id}: a table row alone never makes an error")
+    if not finding.evidence:
+        raise ValueError(f"{condition.id}: a fail needs evidence")
+    finding.outcome = "fail"
+    finding.severity = verdict.severity
+    finding.basis = verdict.basis
+    finding.examined = verdict.examined
+    finding.remedy = _remedy(condition, verdict.treatment)
+    return finding
+
+
+def say(condition: Condition, key: str, fields: Mapping[str, Plain]) -> str:
+    """Fill the template ``key`` of the condition's words. Raises KeyError for an unknown key or field."""
+    return condition.words[key].format_map(fields)
+
+
+def _blank(condition: Condition, snapshot: Snapshot) -> Finding:
+    elapsed = sum(snapshot.probes[name].seconds for name in condition.reads if name in snapshot.probes)
+    return Finding(
+        condition=condition.id,
+        title=condition.title,
+        outcome="pass",
+        severity=None,
+        basis=None,
+        summary="",
+        examined=0,
+        evidence=[],
+        remedy=None,
+        explained_by=None,
+        elapsed_s=round(elapsed, 4),
+    )
+
+
+def _evidence(condition: Condition, snapshot: Snapshot, clues: Sequence[Clue]) -> list[Evidence]:
+    found = []
+    for clue in clues:
+        path = snapshot.path_of(clue.fact)
+        if not path:
+            raise ValueError(f"{condition.id}: evidence must be a fact of the snapshot")
+        value: Any = clue.value
+        if value is None:
+            value = clue.fact.value if clue.fact.known else clue.fact.status
+        text = say(condition, clue.says, clue.fields) if clue.says else ""
+        found.append(Evidence(fact=path, value=value, source=clue.fact.source, text=text))
+    return found
+
+
+def _remedy(condition: Condition, treatment: Treatment | None) -> Remedy | None:
+    if treatment is None:
+        return None
+    steps = [
+        RemedyStep(
+            text=say(condition, step.says, step.fields) if step.says else "",
+            argv=list(step.argv),
+            administrator=step.administrator,
+            network=step.network,
+        )
+        for step in treatment.steps
+    ]
+    return Remedy(fix_class=treatment.fix_class, steps=steps)
+
+
+def _target_line(snapshot: Snapshot) -> TargetLine:
+    chosen = snapshot.target.chosen.maybe()
+    interpreter = snapshot.target.interpreter.maybe()
+    return TargetLine(
+        python=chosen.python if chosen else None,
+        version=interpreter.version if interpreter else None,
+        environment=snapshot.target.kind.maybe(),
+        chosen_because=chosen.because if chosen else None,
+    )

@@ -1,0 +1,130 @@
+"""Runs another program under a deadline: its whole process group dies with it, its output is bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+#: bytes kept of each stream: no tool that is asked here says more, and a runaway one must not fill memory
+OUTPUT_LIMIT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: ``code`` is None if it was killed at the deadline; ``signal`` is a name such as SIGSEGV."""
+
+    code: int | None
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+    signal: str = ""
+
+
+def run_child(
+    argv: Sequence[str],
+    timeout_s: float,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    stdin: bytes = b"",
+) -> Ended:
+    """Run ``argv`` (an argument list, never a shell) and wait at most ``timeout_s`` seconds.
+
+    Raises OSError if the program cannot be started.
+    """
+    child = start_child(argv, environ=environ, cwd=cwd)
+    return finish_child(child, timeout_s, stdin)
+
+
+def start_child(
+    argv: Sequence[str], *, environ: Mapping[str, str] | None = None, cwd: str | None = None
+) -> subprocess.Popen[bytes]:
+    """Start ``argv`` as the leader of its own process group. Raises OSError if it cannot be started."""
+    options: dict[str, object] = {}
+    if sys.platform == "win32":
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    else:
+        options["start_new_session"] = True
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=None if environ is None else dict(environ),
+        cwd=cwd,
+        **options,
+    )
+
+
+def finish_child(child: subprocess.Popen[bytes], timeout_s: float, stdin: bytes = b"") -> Ended:
+    """Feed ``stdin``, gather the output, and kill the process group if it takes over ``timeout_s`` seconds."""
+    gathered: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
+
+    def drain(name: str) -> None:
+        stream = child.stdout if name == "out" else child.stderr
+        assert stream is not None
+        while chunk := stream.read1(65536):  # type: ignore[attr-defined]
+            if len(gathered[name]) < OUTPUT_LIMIT:
+                gathered[name] += chunk
+
+    readers = [threading.Thread(target=drain, args=(name,), daemon=True) for name in gathered]
+    for reader in readers:
+        reader.start()
+    try:
+        assert child.stdin is not None
+        if stdin:
+            child.stdin.write(stdin)
+        child.stdin.close()
+    except OSError:
+        pass  # it ended without reading
+    timed_out = False
+    try:
+        child.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    kill_group(child)  # also what an ended child left running: it would hold our pipes open
+    for reader in readers:
+        reader.join(1.0)
+    code = child.poll()
+    name = ""
+    if code is not None and code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+    return Ended(
+        code=None if timed_out else code,
+        stdout=bytes(gathered["out"]),
+        stderr=bytes(gathered["err"]),
+        timed_out=timed_out,
+        signal="" if timed_out else name,
+    )
+
+
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill the child and everything it started that is still in its group."""
+    if sys.platform == "win32":
+        if child.poll() is None:
+            import psutil
+
+            try:
+                family = psutil.Process(child.pid).children(recursive=True)
+            except psutil.Error:
+                family = []
+            child.kill()
+            for process in family:
+                try:
+                    process.kill()
+                except psutil.Error:
+                    continue
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel (a hung driver): no more can be done
+        child.wait(2.0)

@@ -1,0 +1,54 @@
+"""What a probe is given and what it promises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to inspect. All host facts come in here, so that a test can describe another host.
+
+    ``python`` is an interpreter, a virtual environment's folder or a conda prefix; None lets the doctor choose.
+    ``timeout_s`` bounds the whole collection, in seconds.
+    """
+
+    python: str | None = None
+    deep: bool = False
+    online: bool = False
+    timeout_s: float = 60.0
+    cwd: Path = field(default_factory=Path.cwd)
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Context:
+    """Shared by the probes of one run. A probe writes its own section and reads those it comes ``after``."""
+
+    request: Request
+    snapshot: Snapshot
+    #: time.monotonic() at which the whole run must be over
+    deadline: float
+
+    def left_s(self, at_most: float) -> float:
+        """Seconds a tool may still take: ``at_most``, or what is left of the run if that is less."""
+        return max(0.05, min(at_most, self.deadline - time.monotonic()))
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Fills one section of the snapshot.
+
+    ``run`` sets each fact as soon as it is known: what is still unset when ``budget_s`` (seconds) is over becomes
+    ``timeout``. It should not raise; if it does, the unset facts become ``failed``.
+    """
+
+    section: str
+    run: Callable[[Context], None]
+    after: tuple[str, ...] = ()
+    budget_s: float = 20.0

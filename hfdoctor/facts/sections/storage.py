@@ -1,0 +1,60 @@
+"""The places that matter: how much room they have and whether they can be written."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..fact import Fact, unobserved
+from .machine import Space
+
+
+class FileSystem(msgspec.Struct, omit_defaults=True):
+    """The file system that holds a place. ``volume`` is equal for places that share their free bytes."""
+
+    kind: str
+    mount: str
+    volume: str
+    network: bool = False
+    read_only: bool = False
+
+
+class Writable(msgspec.Struct, omit_defaults=True):
+    """Whether a place can be written. ``proof`` says how that is known.
+
+    ``created``: a file was made there and removed; ``access``: the system was asked.
+    """
+
+    ok: bool
+    proof: str
+    error: str = ""
+
+
+class Place(msgspec.Struct, omit_defaults=True):
+    """One place. Where it does not exist yet, ``measured_at`` is the nearest parent that does."""
+
+    #: site-packages, scripts, temp, hf-home, hf-cache, xet-cache, uv-cache, pip-cache, cwd
+    role: str
+    path: str
+    exists: bool
+    measured_at: str = ""
+    #: what set this place: an environment variable's name, a configuration file, or "default"
+    set_by: str = ""
+    #: "folder", "file" (a file stands where a folder must be), "dangling-link"
+    kind: str = "folder"
+    owner: str = ""
+    space: Fact[Space] = unobserved()
+    filesystem: Fact[FileSystem] = unobserved()
+    writable: Fact[Writable] = unobserved()
+
+
+class Storage(msgspec.Struct, omit_defaults=True):
+    """The section ``storage``."""
+
+    places: Fact[list[Place]] = unobserved()
+
+    def place(self, role: str) -> Place | None:
+        """The place with this role or None if the target has none. Raises FactMissing if places are unknown."""
+        for place in self.places.need():
+            if place.role == role:
+                return place
+        return None

@@ -1,0 +1,131 @@
+"""The patient: the Python interpreter and environment that is inspected."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..fact import Fact, unobserved
+
+
+class Chosen(msgspec.Struct):
+    """Which interpreter is inspected, and why that one (a phrase that follows "Inspecting X,")."""
+
+    python: str
+    because: str
+
+
+class Start(msgspec.Struct, omit_defaults=True):
+    """Whether the interpreter starts. ``trouble`` is one of the words in START_TROUBLES."""
+
+    ok: bool
+    trouble: str = ""
+    detail: str = ""
+    exit_code: int | None = None
+    signal: str = ""
+    stderr: str = ""
+
+
+#: why a target cannot start -> what that means
+START_TROUBLES = {
+    "base-gone": "the interpreter that the environment was made from is not there any more",
+    "not-executable": "the file cannot be executed",
+    "wrong-architecture": "the file is a program for another kind of machine",
+    "missing-library": "a shared library of the interpreter is missing",
+    "no-stdlib": "the interpreter does not find its own standard library",
+    "startup-file": "a start-up file (.pth, sitecustomize) stops the interpreter",
+    "store-stub": "it is the Microsoft Store alias, not an interpreter",
+    "crashed": "the interpreter was killed by a signal or an exception",
+    "hung": "the interpreter did not answer before the deadline",
+    "not-python": "the program is not a Python interpreter",
+    "other": "the interpreter ended with an error",
+}
+
+
+class Interpreter(msgspec.Struct, omit_defaults=True):
+    """What the interpreter says of itself."""
+
+    version: str
+    version_info: list[int]
+    release_level: str
+    implementation: str
+    bits: int
+    executable: str
+    prefix: str
+    base_prefix: str
+    #: sysconfig.get_platform(): linux-x86_64, win-amd64, macosx-11.0-arm64 ...
+    platform: str
+    soabi: str = ""
+    free_threaded: bool = False
+    compiler: str = ""
+    machine: str = ""
+
+
+class Paths(msgspec.Struct, omit_defaults=True):
+    """Where packages go and are found; ``purelib`` is where pip installs."""
+
+    purelib: str
+    platlib: str
+    scripts: str
+    stdlib: str
+    site_packages: list[str]
+    user_site: str = ""
+    user_site_enabled: bool = False
+
+
+class PthFile(msgspec.Struct, omit_defaults=True):
+    """A .pth file: folders it adds, lines it executes (cut at 200 characters), and what is wrong with it."""
+
+    path: str
+    adds: list[str] = []
+    missing: list[str] = []
+    executes: list[str] = []
+    error: str = ""
+
+
+class StartupModule(msgspec.Struct):
+    """A sitecustomize or usercustomize module that the interpreter imports at start-up."""
+
+    name: str
+    path: str
+
+
+class Base(msgspec.Struct):
+    """The ``home`` of pyvenv.cfg and whether an interpreter is still there."""
+
+    home: str
+    exists: bool
+
+
+class Shadow(msgspec.Struct):
+    """A file or folder of the person's that hides a module: ``module`` is what Python would import instead."""
+
+    module: str
+    path: str
+    #: "cwd" (only from that folder) or "sys.path" (PYTHONPATH, .pth: always)
+    via: str
+
+
+class Target(msgspec.Struct, omit_defaults=True):
+    """The section ``target``."""
+
+    chosen: Fact[Chosen] = unobserved()
+    #: other interpreters that could have been meant, for the first line and -v: path -> what it is
+    candidates: Fact[dict[str, str]] = unobserved()
+    start: Fact[Start] = unobserved()
+    interpreter: Fact[Interpreter] = unobserved()
+    #: venv, conda, uv, pipx, store, homebrew, pyenv, system, framework, embedded, standalone
+    kind: Fact[str] = unobserved()
+    #: true in a virtual environment (prefix differs from base_prefix) or a conda prefix
+    isolated: Fact[bool] = unobserved()
+    #: path of the EXTERNALLY-MANAGED marker (PEP 668) that applies to this environment; absent otherwise
+    externally_managed: Fact[str] = unobserved()
+    paths: Fact[Paths] = unobserved()
+    sys_path: Fact[list[str]] = unobserved()
+    pth_files: Fact[list[PthFile]] = unobserved()
+    startup_modules: Fact[list[StartupModule]] = unobserved()
+    pyvenv_cfg: Fact[dict[str, str]] = unobserved()
+    base: Fact[Base] = unobserved()
+    #: version of pip in the environment; absent without pip
+    pip: Fact[str] = unobserved()
+    shadows: Fact[list[Shadow]] = unobserved()
+    stdlib_modules: Fact[list[str]] = unobserved()
