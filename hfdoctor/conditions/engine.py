@@ -25,6 +25,7 @@ from .model import (
     Report,
     Severity,
     Skip,
+    State,
     TargetLine,
     Treatment,
     Unknown,
@@ -66,6 +67,7 @@ def diagnose(snapshot: Snapshot, goal: Goal | None = None, policy: Policy | None
         hfdoctor=__version__,
         target=_target_line(snapshot),
         goal=goal,
+        state=_state(snapshot, goal, findings),
         findings=findings,
         counts=counts,
         exit_code=exit_code(findings, snapshot, policy),
@@ -215,4 +217,18 @@ def _target_line(snapshot: Snapshot) -> TargetLine:
         version=interpreter.version if interpreter else None,
         environment=snapshot.target.kind.maybe(),
         chosen_because=chosen.because if chosen else None,
+    )
+
+
+def _state(snapshot: Snapshot, goal: Goal, findings: Sequence[Finding]) -> State:
+    """Which of the goal's packages are installed, and which errors stand in the way of the goal."""
+    because = [f.condition for f in findings if f.outcome == "fail" and f.severity == "error"]
+    distributions = snapshot.packages.distributions.maybe()
+    if distributions is None:
+        return State(installed=None, ready=False if because else None, because=because)
+    versions = {distribution.name.lower(): distribution.version for distribution in reversed(distributions)}
+    return State(
+        installed={name: versions.get(name) for name in goal.packages},
+        ready=not because,
+        because=because,
     )

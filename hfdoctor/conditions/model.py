@@ -164,6 +164,17 @@ class TargetLine(msgspec.Struct):
     chosen_because: str | None
 
 
+class State(msgspec.Struct):
+    """Where the goal's packages stand: version by name (None: not installed), and whether nothing stands in the way.
+
+    ``ready`` is None where that cannot be told; ``because`` holds the ids of the errors that stand in the way.
+    """
+
+    installed: dict[str, str | None] | None
+    ready: bool | None
+    because: list[str]
+
+
 class Report(msgspec.Struct):
     """The findings about one snapshot, every condition that was considered among them."""
 
@@ -171,6 +182,7 @@ class Report(msgspec.Struct):
     hfdoctor: str
     target: TargetLine
     goal: Goal
+    state: State
     findings: list[Finding]
     counts: dict[str, int]
     exit_code: int

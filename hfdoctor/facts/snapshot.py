@@ -69,9 +69,19 @@ class SnapshotError(Exception):
     """A snapshot file that cannot be read: the message is one line for the person."""
 
 
+#: a snapshot is some 100 kB; this bounds what a wrong file can cost
+LARGEST_SNAPSHOT = 256 * 1024 * 1024
+
+
 def dump(snapshot: Snapshot) -> bytes:
-    """The snapshot as one JSON document with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(snapshot, order="deterministic"), indent=1) + b"\n"
+    """The snapshot as one JSON document in ASCII with a final newline.
+
+    ASCII, because it survives every code page between here and whoever reads it, and because file names that are
+    not valid Unicode (lone surrogates in Python) have no UTF-8 form at all.
+    """
+    import json
+
+    return json.dumps(msgspec.to_builtins(snapshot), indent=1).encode("ascii") + b"\n"
 
 
 def load(data: bytes, name: str = "the snapshot") -> Snapshot:
@@ -79,9 +89,13 @@ def load(data: bytes, name: str = "the snapshot") -> Snapshot:
 
     Raises SnapshotError if ``data`` is not JSON, not a snapshot, or of another major version.
     """
+    import json
+
+    if len(data) > LARGEST_SNAPSHOT:
+        raise SnapshotError(f"{name} is larger than {LARGEST_SNAPSHOT >> 20} MiB: not a snapshot")
     try:
-        raw = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raw = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise SnapshotError(f"{name} is not JSON: {error}") from None
     if isinstance(raw, dict) and str(raw.get("schema", "")).startswith("hfdoctor.report/"):
         if "snapshot" not in raw:
@@ -89,10 +103,10 @@ def load(data: bytes, name: str = "the snapshot") -> Snapshot:
         raw = raw["snapshot"]
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if not isinstance(schema, str) or not schema.startswith("hfdoctor.snapshot/"):
-        raise SnapshotError(f"{name} is not a snapshot of hfdoctor (its schema is not hfdoctor.snapshot/1)")
+        raise SnapshotError(f"{name} is not a snapshot of hfdoctor (its schema is not {SCHEMA})")
     if schema != SCHEMA:
         raise SnapshotError(f"{name} has schema {schema}; this hfdoctor reads {SCHEMA}")
     try:
         return msgspec.convert(raw, Snapshot)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise SnapshotError(f"{name} cannot be read: {error}") from None

@@ -1,0 +1,50 @@
+"""Gets a Snapshot for a command: from the machine, or from a file that was made elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..facts.snapshot import Snapshot
+from .options import timeout_or_default
+
+
+def observe(*, python: str | None, deep: bool, online: bool, timeout: float | None, anonymise: bool) -> Snapshot:
+    """Look at this machine. Raises click.UsageError if ``python`` names no interpreter."""
+    from ..facts.collect import TargetError, collect
+    from .progress import Progress
+
+    with Progress() as progress:
+        try:
+            snapshot = collect(
+                python,
+                deep=deep,
+                online=online,
+                timeout_s=timeout_or_default(timeout, deep),
+                on_wait=progress.waiting if progress.wanted else None,
+            )
+        except TargetError as error:
+            raise click.UsageError(f"--python: {error}") from None
+    return _masked(snapshot, own_machine=True) if anonymise else snapshot
+
+
+def replay(file: str, *, anonymise: bool) -> Snapshot:
+    """Read a snapshot from ``file`` (``-``: standard input). Raises click.UsageError if it is none."""
+    from ..facts.snapshot import SnapshotError, load
+
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        snapshot = load(data, "standard input" if file == "-" else file)
+    except OSError as error:
+        raise click.UsageError(f"--snapshot: cannot read {file}: {error.strerror or error}") from None
+    except SnapshotError as error:
+        raise click.UsageError(f"--snapshot: {error}") from None
+    return _masked(snapshot, own_machine=False) if anonymise else snapshot
+
+
+def _masked(snapshot: Snapshot, *, own_machine: bool) -> Snapshot:
+    from ..facts.anonymise import anonymise, own_names
+
+    return anonymise(snapshot, own_names() if own_machine else ())

@@ -1,0 +1,45 @@
+"""What is being waited for, on stderr, once it takes longer than half a second and somebody is there to see it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from ..reports.terminal import takes_colour
+
+#: seconds of silence before anything is shown
+PATIENCE_S = 0.5
+
+
+class Progress:
+    """Shows a status line on an interactive stderr; rich is loaded only when there is something to show."""
+
+    def __init__(self) -> None:
+        self.wanted = takes_colour(sys.stderr)
+        self._started = time.monotonic()
+        self._status: Any = None
+
+    def waiting(self, probes: Sequence[str]) -> None:
+        """Say which probes are still at work."""
+        if time.monotonic() - self._started < PATIENCE_S:
+            return
+        text = f"looking at {', '.join(probes)}"
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status(text, spinner="line")
+            self._status.start()
+        else:
+            self._status.update(text)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()

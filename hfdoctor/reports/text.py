@@ -1,0 +1,150 @@
+"""The report for a person: which patient, the findings worst first, one line of counts."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable
+
+from ..conditions.model import Finding, Report
+from ..facts.snapshot import Snapshot
+from .commands import command_line
+
+#: columns of "warning  ": everything below a finding's first line is indented by this
+INDENT = 9
+
+Paint = Callable[[str, str], str]
+
+
+def render(
+    report: Report, *, width: int = 80, verbose: bool = False, windows: bool = False, paint: Paint | None = None
+) -> str:
+    """The report in plain words. ``paint(text, role)`` may colour what the words already say.
+
+    ``width`` in columns: sentences are wrapped there; paths and commands never are. ``windows`` chooses how
+    commands are quoted.
+    """
+    paint = paint or (lambda text, role: text)
+    lines = [first_line(report)]
+    shown = [f for f in report.findings if f.outcome == "crash"] + report.failed()
+    if shown:
+        lines.append("")
+    for finding in shown:
+        lines += _finding(finding, report, width, windows, paint)
+        lines.append("")
+    lines.append(state_line(report))
+    if verbose:
+        lines += ["", *_everything(report, width, paint), ""]
+    lines.append(count_line(report))
+    return "\n".join(lines) + "\n"
+
+
+def first_line(report: Report) -> str:
+    """Which interpreter is inspected and why that one."""
+    target = report.target
+    if target.python is None:
+        return "Inspecting no Python: none was found or described"
+    version = f"Python {target.version}" if target.version else "a Python that does not start"
+    kind = f" ({target.environment})" if target.environment else ""
+    because = f", {target.chosen_because}" if target.chosen_because else ""
+    return f"Inspecting {target.python}, {version}{kind}{because}"
+
+
+def state_line(report: Report) -> str:
+    """What of the goal is installed and whether something stands in the way."""
+    state = report.state
+    if state.installed is None:
+        return "What is installed could not be told."
+    there = [f"{name} {version}" for name, version in state.installed.items() if version]
+    not_there = [name for name, version in state.installed.items() if not version]
+    verdict = f"not ready, because of {', '.join(dict.fromkeys(state.because))}"
+    if not there:
+        return f"Nothing installed yet: {'ready for ' + ' and '.join(not_there) if state.ready else verdict}."
+    installed = " and ".join(there)
+    if not_there:
+        rest = " and ".join(not_there)
+        return f"{installed} installed, {rest} not yet: {'ready for ' + rest if state.ready else verdict}."
+    return f"{installed}: {'nothing found that stops them' if state.ready else verdict}."
+
+
+def count_line(report: Report) -> str:
+    """The findings by severity, then what passed, what does not apply and what could not be told."""
+    counts = report.counts
+    wrong = [_plural(counts[severity], severity) for severity in ("error", "warning", "note") if counts[severity]]
+    if counts["crash"]:
+        wrong.insert(0, _plural(counts["crash"], "crash"))
+    line = f"{', '.join(wrong) if wrong else 'No findings'}. {_plural(counts['pass'], 'condition')} passed"
+    if counts["skip"]:
+        line += f", {counts['skip']} {'does' if counts['skip'] == 1 else 'do'} not apply here"
+    if counts["unknown"]:
+        names = [finding.condition for finding in report.findings if finding.outcome == "unknown"]
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        line += f", {counts['unknown']} could not be told ({shown})"
+    return f"{line}. {report.elapsed_s:.2f} s"
+
+
+def _finding(finding: Finding, report: Report, width: int, windows: bool, paint: Paint) -> list[str]:
+    label = finding.severity or finding.outcome
+    pad = " " * INDENT
+    head = f"{paint(label.ljust(INDENT), label)}{paint(finding.condition, 'id')}"
+    lines = [head, *_wrap(finding.summary, width)]
+    for evidence in finding.evidence:
+        lines += _wrap(evidence.text, width, hang=2)
+    if finding.remedy and finding.remedy.steps:
+        step = next((s for s in finding.remedy.steps if s.argv), finding.remedy.steps[0])
+        who = " (as administrator)" if step.administrator else ""
+        if step.argv:
+            if step.text:
+                lines += _wrap(f"{step.text}:", width)
+            lines.append(f"{pad}{paint('next:', 'next')} {command_line(step.argv, windows=windows)}{who}")
+        else:
+            lines += _wrap(f"next: {step.text}{who}", width)
+        if len(finding.remedy.steps) > 1:
+            lines += _wrap(f"more: hfdoctor conditions {finding.condition}", width)
+    folded = [f.condition for f in report.findings if f.explained_by == finding.condition]
+    if folded:
+        lines += _wrap(f"explains: {', '.join(dict.fromkeys(folded))}", width)
+    return lines
+
+
+def _everything(report: Report, width: int, paint: Paint) -> Iterable[str]:
+    for finding in report.findings:
+        if finding.outcome in ("fail", "crash"):
+            continue
+        label = f"explained by {finding.explained_by}" if finding.explained_by else finding.summary
+        examined = f" ({finding.examined} examined)" if finding.outcome == "pass" else ""
+        yield f"{paint(finding.outcome.ljust(INDENT), finding.outcome)}{finding.condition}{examined}"
+        if label:
+            yield from _wrap(label, width)
+        for evidence in finding.evidence:
+            shown = evidence.text or f"{evidence.fact} = {_short(evidence.value)}"
+            source = f" [{evidence.source}]" if evidence.source else ""
+            yield from _wrap(f"{shown}{source}", width, hang=2)
+    if isinstance(report.snapshot, Snapshot):
+        times = ", ".join(f"{name} {run.seconds:.3f} s" for name, run in report.snapshot.probes.items())
+        yield from ["", *textwrap.wrap(f"probes: {times}", width)]
+
+
+def _wrap(text: str, width: int, hang: int = 0) -> list[str]:
+    """Indent below a finding and wrap at spaces only: a path or a command stays in one piece."""
+    pad = " " * INDENT
+    lines: list[str] = []
+    for paragraph in text.splitlines():
+        lines += textwrap.wrap(
+            paragraph,
+            width,
+            initial_indent=pad,
+            subsequent_indent=pad + " " * hang,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _plural(count: int, word: str) -> str:
+    ending = "" if count == 1 else "es" if word == "crash" else "s"
+    return f"{count} {word}{ending}"
