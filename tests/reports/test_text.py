@@ -1,0 +1,91 @@
+"""The report for a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from hfdoctor.conditions.engine import diagnose
+from hfdoctor.conditions.model import Goal, Report, State
+from hfdoctor.reports.commands import command_line
+from hfdoctor.reports.text import count_line, render, state_line
+from tests import recorded
+
+
+def report_of(name: str) -> Report:
+    return diagnose(recorded.load(name))
+
+
+def test_healthy_is_three_lines() -> None:
+    text = render(diagnose(recorded.build("linux")))
+    assert text.count("\n") == 3, text
+    assert text.startswith("Inspecting ")
+    assert "No findings." in text
+
+
+def test_a_finding_has_summary_evidence_and_next() -> None:
+    text = render(report_of("shared-memory-docker"))
+    assert "warning  shared-memory" in text
+    assert "64 MiB" in text
+    assert "next: " in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_sentences_fit_the_width(width: int) -> None:
+    """Only the first and the last lines, and lines that are one unbreakable word or a command, may be longer."""
+    for name in recorded.names():
+        for line in render(report_of(name), width=width).splitlines()[1:-2]:
+            words = line.split()
+            assert len(line) <= width or len(words) <= 2 or "next:" in line or max(map(len, words)) > width - 20, line
+
+
+def test_colour_only_repeats_words() -> None:
+    report = report_of("shared-memory-docker")
+    painted = render(report, paint=lambda text, role: f"<{role}>{text}</{role}>")
+    import re
+
+    assert re.sub(r"</?[a-z]+>", "", painted) == render(report)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp949", "ascii", "utf-8"])
+def test_every_machine_in_every_code_page(encoding: str) -> None:
+    for name in recorded.names():
+        report = report_of(name)
+        for verbose in (False, True):
+            render(report, verbose=verbose).encode(encoding, "backslashreplace")
+
+
+def test_verbose_lists_every_condition() -> None:
+    report = report_of("shared-memory-docker")
+    text = render(report, verbose=True)
+    assert all(finding.condition in text for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("installed", "because", "says"),
+    [
+        ({"transformers": None, "torch": None}, [], "Nothing installed yet: ready for transformers and torch."),
+        (
+            {"transformers": None, "torch": None},
+            ["disk-full"],
+            "Nothing installed yet: not ready, because of disk-full.",
+        ),
+        ({"transformers": "5", "torch": None}, [], "transformers 5 installed, torch not yet: ready for torch."),
+        ({"transformers": "5", "torch": "2"}, [], "transformers 5 and torch 2: nothing found that stops them."),
+        ({"transformers": "5", "torch": "2"}, ["a", "a"], "transformers 5 and torch 2: not ready, because of a."),
+        (None, [], "What is installed could not be told."),
+    ],
+)
+def test_state(installed: dict[str, str | None] | None, because: list[str], says: str) -> None:
+    report = Report("", "", None, Goal(), State(installed, not because, because), [], {}, 0, 0)  # type: ignore[arg-type]
+    assert state_line(report) == says
+
+
+def test_count_line_names_the_unknown() -> None:
+    line = count_line(report_of("shared-memory-unreadable"))
+    assert "could not be told (shared-memory" in line
+
+
+def test_commands_are_quoted_for_their_shell() -> None:
+    argv = ["C:\\Users\\김 철수\\python.exe", "-m", "pip", "install", "torch>=2.6"]
+    assert command_line(argv, windows=True) == '"C:\\Users\\김 철수\\python.exe" -m pip install "torch>=2.6"'
+    assert command_line(["/a b/python", "torch>=2.6"], windows=False) == "'/a b/python' 'torch>=2.6'"
