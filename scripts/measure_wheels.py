@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from registry_tables.index import Index
 from registry_tables.paths_table import path_rows, windows_closures
+from registry_tables.sizes_table import size_rows
+from registry_tables.tags_table import tag_rows
 
 KNOWLEDGE = Path(__file__).parents[1] / "hfdoctor" / "knowledge"
 
@@ -35,8 +37,19 @@ def build_paths(index: Index, as_of: str) -> tuple[dict[str, Rows], Gaps]:
     return {"closures": closures, "wheel_paths": path_rows(index, closures, as_of)}, gaps
 
 
+def build_tags(index: Index, as_of: str) -> tuple[dict[str, Rows], Gaps]:
+    return {"wheel_tags": tag_rows(index, as_of)}, []
+
+
+def build_sizes(index: Index, as_of: str) -> tuple[dict[str, Rows], Gaps]:
+    rows, gaps = size_rows(index, as_of)
+    return {"install_sizes": rows}, gaps
+
+
 BUILDERS: dict[str, Callable[[Index, str], tuple[dict[str, Rows], Gaps]]] = {
     "wheel_paths": build_paths,
+    "wheel_tags": build_tags,
+    "install_sizes": build_sizes,
 }
 
 

@@ -12,5 +12,13 @@ How long names are on Windows (``hfdoctor.knowledge.paths``)
     ``load_wheel_paths() -> tuple[WheelPaths, ...]`` one row a release, ``load_closures() -> tuple[Closure, ...]``
         what each install brings.
 
+For which interpreters there are wheels (``hfdoctor.knowledge.wheels``)
+    ``wheels_for(package, Interpreter(python=(3, 14), os="linux", machine="x86_64", glibc=(2, 35)), today=date)``
+        answers with a ``WheelAnswer``: ``state`` newest, older, none or unknown, what pip would take, what blocks it.
+    ``load_wheel_tags() -> tuple[WheelTags, ...]``, ``newest_known_python() -> int``
+
+How much an install weighs (``hfdoctor.knowledge.sizes``)
+    ``install_size(os, machine) -> InstallSize | None``: bytes and files of torch + transformers and all they need.
+
 KnowledgeError (``hfdoctor.knowledge.loader``) means that hfdoctor's own installation is damaged.
 """

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from registry_tables.index import Index, PublishedFile
 
-# the name used in the tables, uv's name, and the platform tags that its wheels may carry, best first
+# the name used in the tables, and uv's name
 UV_PLATFORMS = {
     "win_amd64": "x86_64-pc-windows-msvc",
     "linux_x86_64": "x86_64-manylinux_2_34",
@@ -46,6 +46,7 @@ def resolve(requirements: list[str], platform: str, python: str, index: Index) -
     command += ["--default-index", index.base, "--only-binary", ":all:"]
     command += ["--python-platform", UV_PLATFORMS[platform], "--python-version", python, "-"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
+    environment["MACOSX_DEPLOYMENT_TARGET"] = "15.0"  # uv's own default is older than torch's wheels ask for
     done = subprocess.run(
         command, input="\n".join(requirements), capture_output=True, text=True, env=environment, timeout=600
     )
@@ -82,8 +83,8 @@ def _tags(platform: str, python: str) -> list[object]:
         platforms = list(mac_platforms((26, 0), "arm64"))
     else:
         machine = platform.removeprefix("linux_")
-        platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in range(34, 16, -1)]
-        platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
+        platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in range(34, 4, -1)]
+        platforms += [f"{name}_{machine}" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux")]
     interpreter = f"cp{major}{minor}"
     return [
         *cpython_tags((major, minor), [interpreter], platforms),
