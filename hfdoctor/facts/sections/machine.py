@@ -12,13 +12,18 @@ System = Literal["linux", "windows", "macos", "other"]
 
 
 class OsInfo(msgspec.Struct, omit_defaults=True):
-    """The operating system; ``build`` is the Windows build or the kernel release."""
+    """The operating system; ``build`` is the Windows build or the kernel release.
+
+    Windows only: ``release`` is like 24H2, ``update`` the number after the build (UBR).
+    """
 
     system: System
     name: str = ""
     version: str = ""
     build: str = ""
     edition: str = ""
+    release: str = ""
+    update: int | None = None
 
 
 class Libc(msgspec.Struct):
@@ -75,7 +80,8 @@ class Machine(msgspec.Struct, omit_defaults=True):
     """The section ``machine``."""
 
     os: Fact[OsInfo] = unobserved()
-    #: x86_64, aarch64, i686 ...: of the machine; the interpreter's own is in ``target.interpreter``
+    #: x86_64, aarch64 (Apple's and Windows' arm64 too), i686 ...: of the machine; the interpreter's own is in
+    #: ``target.interpreter``
     architecture: Fact[str] = unobserved()
     libc: Fact[Libc] = unobserved()
     #: "1" or "2" inside the Windows Subsystem for Linux; absent elsewhere
@@ -90,6 +96,7 @@ class Machine(msgspec.Struct, omit_defaults=True):
     open_files: Fact[OpenFiles] = unobserved()
     #: /dev/shm, where PyTorch's DataLoader workers pass tensors
     shm: Fact[Space] = unobserved()
+    #: what ``~`` stands for; absent where Python would leave ``~`` as it is (no HOME, no entry for the user)
     home: Fact[str] = unobserved()
     #: the folder in which hfdoctor was started
     cwd: Fact[str] = unobserved()
