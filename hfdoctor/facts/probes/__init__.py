@@ -7,6 +7,9 @@ from ..probe import Probe
 
 def all_probes() -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
-    from . import machine
+    from . import machine, packages
 
-    return (Probe("machine", machine.probe, budget_s=5.0),)
+    return (
+        Probe("machine", machine.probe, budget_s=5.0),
+        Probe("packages", packages.probe, after=("target",)),
+    )
