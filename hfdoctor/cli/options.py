@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +88,8 @@ class OutputFile:
     """
 
     def __init__(self, name: str) -> None:
+        import tempfile  # slow to load, and most runs write no file
+
         self.path = Path(name)
         if self.path.is_dir():
             raise click.UsageError(f"--output: {name} is a folder; name a file in it")

@@ -1,0 +1,59 @@
+"""The machine format: its schema ships with the package and every report keeps to it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from hfdoctor.conditions.engine import diagnose
+from hfdoctor.reports.json import render
+from tests import recorded
+
+ROOT = Path(__file__).parent.parent.parent
+SCHEMA = json.loads((ROOT / "hfdoctor/reports/schemas/report-1.schema.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", recorded.names())
+@pytest.mark.parametrize("with_facts", [False, True])
+def test_every_report_keeps_to_the_schema(name: str, with_facts: bool) -> None:
+    snapshot = recorded.load(name)
+    report = diagnose(snapshot)
+    if with_facts:
+        report.snapshot = snapshot
+    document = json.loads(render(report))
+    jsonschema.validate(document, SCHEMA)
+    assert ("snapshot" in document) == with_facts
+
+
+@pytest.mark.allow_subprocess
+def test_the_shipped_schemas_are_what_the_types_say() -> None:
+    script = ROOT / "scripts" / "write_schema.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_keys_that_others_rely_on() -> None:
+    document = json.loads(render(diagnose(recorded.load("shared-memory-docker"))))
+    assert list(document) == [
+        "schema",
+        "hfdoctor",
+        "target",
+        "goal",
+        "state",
+        "findings",
+        "counts",
+        "exit_code",
+        "elapsed_s",
+    ]
+    assert document["schema"] == "hfdoctor.report/1"
+    finding = next(f for f in document["findings"] if f["condition"] == "shared-memory")
+    assert {"condition", "title", "outcome", "severity", "basis", "summary", "examined", "evidence", "remedy"} <= set(
+        finding
+    )
+    assert {"fact", "value", "source", "text"} == set(finding["evidence"][0])
+    assert render(diagnose(recorded.load("shared-memory-docker"))).isascii()
