@@ -64,7 +64,7 @@ def run_tests(words: list[str]) -> int:
     if "HFDOCTOR_TORCH_ENV" not in os.environ:
         patient = patient_environment(doctor)
         if not patient.finished():
-            set_up_patient(patient)
+            set_up_patient(patient, doctor)
         os.environ["HFDOCTOR_TORCH_ENV"] = str(patient.folder)
     os.chdir(ROOT)
     return run([doctor.python, "-m", "pytest", *words])
@@ -131,7 +131,7 @@ def set_up_doctor(doctor: Environment) -> None:
         doctor.write_stamp(finished=True, made_here=made_here)
 
 
-def set_up_patient(patient: Environment) -> None:
+def set_up_patient(patient: Environment, doctor: Environment) -> None:
     """Make the environment with torch and transformers. Raises SetUpError, OSError."""
     from . import settings
     from .installers import Installer
@@ -147,7 +147,7 @@ def set_up_patient(patient: Environment) -> None:
         say(f"hfdoctor set-up: making {patient.folder} with torch and transformers (once; 1.3 GB)")
         patient.write_stamp(finished=False, made_here=True)
         patient.empty()
-        installer = Installer(patient, ROOT, Path(sys.executable), lock)
+        installer = Installer(patient, ROOT, Path(sys.executable), lock, uv_from=doctor)
         # copies: tests take hard links of these files and damage them, which must never reach uv's cache
         uv_options = ["--link-mode", "copy"]
         pip_options = []

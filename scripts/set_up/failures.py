@@ -57,9 +57,13 @@ def cause_of(output: str) -> str:
         if re.search(pattern, output, re.IGNORECASE):
             return words
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(error|fatal)\b", line, re.IGNORECASE)]
-    chosen = (errors or lines or ["it said nothing"])[-1]
-    return re.sub(r"^(error|fatal)\b[:\s]*", "", chosen, flags=re.IGNORECASE)[:200] or chosen[:200]
+    # pip ends with a general remark, uv with the root of the chain of causes
+    said = [line for line in lines if _REASON.match(line) and "subprocess-exited-with-error" not in line]
+    chosen = (said or lines or ["it said nothing"])[-1]
+    return (_REASON.sub("", chosen) or chosen)[:200]
+
+
+_REASON = re.compile(r"(error|fatal|cause|caused by)\b[:\s]*", re.IGNORECASE)
 
 
 def long_path_hint(folder: Path, longest_inside: int, output: str) -> str:

@@ -1,10 +1,10 @@
 """Making an environment and installing into it: uv where it can be had, else venv and pip.
 
-Where uv can be had: on the PATH, beside the Python that started us, or already in the environment. Where it cannot,
-what is done depends on how much there is to install. Measured on 2 cores with cold caches (2026-11-22, uv 0.13.9,
-pip 23.2): hfdoctor alone takes pip 12 s, and fetching uv 6 s plus uv 5 s: nothing gained for 25 MB more to fetch, so
-pip it is. What the tests need takes pip 174 s and uv 43 s: there uv is fetched first, with pip, from the same index
-as everything else.
+Where uv can be had: on the PATH, beside the Python that started us, or in the doctor's environment already. Where it
+cannot, what is done depends on how much there is to install. Measured on 2 cores with cold caches (2026-11-22, uv
+0.13.9, pip 23.2): hfdoctor alone takes pip 12 s, and fetching uv 6 s plus uv 5 s: nothing gained for 25 MB more to
+fetch, so pip it is. What the tests need takes pip 174 s and uv 43 s: there uv is fetched first, with pip, from the
+same index as everything else.
 """
 
 from __future__ import annotations
@@ -33,8 +33,16 @@ class StepFailed(Exception):
 class Installer:
     """The steps that fill one environment, with all their output in its log."""
 
-    def __init__(self, target: Environment, project: Path, launched_by: Path, lock: int | None) -> None:
+    def __init__(
+        self,
+        target: Environment,
+        project: Path,
+        launched_by: Path,
+        lock: int | None,
+        uv_from: Environment | None = None,
+    ) -> None:
         self.target = target
+        self.uv_from = uv_from or target
         self.project = project
         self.launched_by = launched_by
         self.lock = lock
@@ -76,7 +84,7 @@ class Installer:
     def find_uv(self) -> str | None:
         """A uv that is at hand, or None."""
         beside = Path(sysconfig.get_path("scripts")) / ("uv.exe" if os.name == "nt" else "uv")
-        own = self.target.program("uv")
+        own = self.uv_from.program("uv")
         return shutil.which("uv") or next((str(path) for path in (own, beside) if path.is_file()), None)
 
     def uv_environ(self) -> dict[str, str]:
@@ -110,10 +118,14 @@ class Installer:
                 say(f"hfdoctor set-up: uv cannot make the environment ({failed}); using venv")
         bare = [] if with_pip else ["--without-pip"]
         command = [self.target.base, "-I", "-m", "venv", *bare, self.target.folder]
+        what = f"cannot make a virtual environment with {self.target.base}"
         try:
             self.run(command, self._pip_environ())
         except StepFailed as failed:
-            raise self._give_up(f"cannot make a virtual environment with {self.target.base}", failed) from None
+            raise self._give_up(what, failed) from None
+        if not self.target.has_interpreter():
+            # on Windows venv ends well when it has found no launcher to copy, as in Pythons without an installer
+            raise self._give_up(what, StepFailed(cause_of(self.log.read_text("utf-8", "replace"))))
 
     def install(self, *what: str, uv_options: Sequence[str] = (), pip_options: Sequence[str] = ()) -> None:
         """Install with one call of the resolver. Raises SetUpError, OSError."""

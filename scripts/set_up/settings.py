@@ -27,6 +27,8 @@ _UNWANTED = (
 def for_pip(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment variables with which venv, ensurepip and pip are started."""
     kept = {name: value for name, value in environment.items() if name not in _UNWANTED}
+    # without a network, a quarter of the wait of pip's five
+    kept.setdefault("PIP_RETRIES", "3")
     # "user = true" in a configuration file would make every install into an environment fail
     return kept | {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
