@@ -11,7 +11,11 @@ def all_probes() -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
     from . import machine, packages, settings, windows
 
-    on_windows = (Probe("windows", windows.probe, after=("target",), budget_s=15.0),) if sys.platform == "win32" else ()
+    on_windows: tuple[Probe, ...] = ()
+    if sys.platform == "win32":
+        from . import windows
+
+        on_windows = (Probe("windows", windows.probe, after=("target",), budget_s=15.0),)
     return (
         Probe("machine", machine.probe, budget_s=5.0),
         Probe("settings", settings.probe, after=("target",), budget_s=5.0),
