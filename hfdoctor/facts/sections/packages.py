@@ -109,6 +109,8 @@ class PackageFiles(msgspec.Struct, omit_defaults=True):
     problem: str = ""
     #: the .dist-info folder, to tell two of one name apart
     path: str = ""
+    #: the longest path in RECORD of a .py, .pyd or .dll file, below site-packages; filled on Windows only
+    longest_code: str = ""
 
 
 #: why the files of a distribution could not be held against its RECORD
