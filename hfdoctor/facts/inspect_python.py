@@ -199,11 +199,18 @@ def stdlib_modules():  # type: () -> list[str]
     return sorted(name for name in found if name.isidentifier())
 
 
+def loaded_modules():  # type: () -> list[str]
+    """The top-level modules that start-up has loaded from the standard library itself."""
+    home = os.path.join(stdlib(), "")
+    modules = [(name, module) for name, module in list(sys.modules.items()) if "." not in name]
+    return [name for name, module in modules if (getattr(module, "__file__", "") or "").startswith(home)]
+
+
 def fixed_modules(names, loaded):  # type: (Iterable[str], Iterable[str]) -> list[str]
     """Those of ``names`` that no file of a program can hide: built in, frozen, or loaded at start-up."""
     import _imp
 
-    first = set(sys.builtin_module_names) | set(loaded)
+    first = set(sys.builtin_module_names).union(loaded)
     return [name for name in names if name in first or _imp.is_frozen(name)]
 
 
@@ -392,8 +399,7 @@ def too_old():  # type: () -> dict[str, Any]
 
 def main():  # type: () -> None
     """Print the facts on stdout."""
-    loaded = [name for name in list(sys.modules) if "." not in name and name != "__main__"]
-    facts = gather(loaded) if sys.version_info >= OLDEST else too_old()
+    facts = gather(loaded_modules()) if sys.version_info >= OLDEST else too_old()
     line = "\n" + MARKER + to_json(facts) + "\n"
     data = line.encode("ascii")
     while data:  # not sys.stdout: a start-up file may have replaced or closed it

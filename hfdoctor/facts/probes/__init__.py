@@ -9,7 +9,7 @@ from ..probe import Probe
 
 def all_probes() -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
-    from . import machine, packages, settings, windows
+    from . import machine, packages, settings, target
 
     on_windows: tuple[Probe, ...] = ()
     if sys.platform == "win32":
@@ -18,6 +18,7 @@ def all_probes() -> tuple[Probe, ...]:
         on_windows = (Probe("windows", windows.probe, after=("target",), budget_s=15.0),)
     return (
         Probe("machine", machine.probe, budget_s=5.0),
+        Probe("target", target.probe, budget_s=45.0),
         Probe("settings", settings.probe, after=("target",), budget_s=5.0),
         Probe("packages", packages.probe, after=("target",)),
         *on_windows,

@@ -23,6 +23,8 @@ class Start(msgspec.Struct, omit_defaults=True):
     exit_code: int | None = None
     signal: str = ""
     stderr: str = ""
+    #: the start-up file (or the name of the start-up module) that stops it, found by trying each alone
+    culprit: str = ""
 
 
 #: why a target cannot start -> what that means
@@ -82,11 +84,13 @@ class PthFile(msgspec.Struct, omit_defaults=True):
     error: str = ""
 
 
-class StartupModule(msgspec.Struct):
+class StartupModule(msgspec.Struct, omit_defaults=True):
     """A sitecustomize or usercustomize module that the interpreter imports at start-up."""
 
     name: str
     path: str
+    #: what its import raised (Python prints that and goes on)
+    error: str = ""
 
 
 class Base(msgspec.Struct):
@@ -96,13 +100,27 @@ class Base(msgspec.Struct):
     exists: bool
 
 
-class Shadow(msgspec.Struct):
+class Script(msgspec.Struct):
+    """A console script of the environment, the interpreter it names, and whether that one is this environment's."""
+
+    path: str
+    python: str
+    fits: bool
+
+
+class Shadow(msgspec.Struct, omit_defaults=True):
     """A file or folder of the person's that hides a module: ``module`` is what Python would import instead."""
 
     module: str
     path: str
-    #: "cwd" (only from that folder) or "sys.path" (PYTHONPATH, .pth: always)
+    #: "cwd" (only from that folder) or "sys.path" (PYTHONPATH: always)
     via: str
+    #: package (a folder with __init__.py), module (.py) or extension (a compiled one)
+    kind: str = "module"
+    #: whether the module is the standard library's
+    stdlib: bool = False
+    #: version of the distribution that is installed in the same folder under this name; "" for a lone file
+    version: str = ""
 
 
 class Target(msgspec.Struct, omit_defaults=True):
@@ -125,7 +143,11 @@ class Target(msgspec.Struct, omit_defaults=True):
     startup_modules: Fact[list[StartupModule]] = unobserved()
     pyvenv_cfg: Fact[dict[str, str]] = unobserved()
     base: Fact[Base] = unobserved()
+    #: some of the environment's console scripts; an empty list where none names an interpreter by its path
+    scripts: Fact[list[Script]] = unobserved()
     #: version of pip in the environment; absent without pip
     pip: Fact[str] = unobserved()
     shadows: Fact[list[Shadow]] = unobserved()
     stdlib_modules: Fact[list[str]] = unobserved()
+    #: those of stdlib_modules that no file can hide: built in, frozen, or loaded before any program starts
+    fixed_modules: Fact[list[str]] = unobserved()
