@@ -21,6 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from registry_tables.companions_table import companion_rows
 from registry_tables.index import Index
 from registry_tables.paths_table import path_rows, windows_closures
 from registry_tables.sizes_table import size_rows
@@ -46,10 +47,15 @@ def build_sizes(index: Index, as_of: str) -> tuple[dict[str, Rows], Gaps]:
     return {"install_sizes": rows}, gaps
 
 
+def build_companions(index: Index, as_of: str) -> tuple[dict[str, Rows], Gaps]:
+    return {"companions": companion_rows(index, as_of)}, []
+
+
 BUILDERS: dict[str, Callable[[Index, str], tuple[dict[str, Rows], Gaps]]] = {
     "wheel_paths": build_paths,
     "wheel_tags": build_tags,
     "install_sizes": build_sizes,
+    "companions": build_companions,
 }
 
 
