@@ -9,7 +9,7 @@ from ..probe import Probe
 
 def all_probes() -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
-    from . import machine, packages, settings, target
+    from . import machine, packages, settings, storage, target
 
     on_windows: tuple[Probe, ...] = ()
     if sys.platform == "win32":
@@ -21,5 +21,6 @@ def all_probes() -> tuple[Probe, ...]:
         Probe("target", target.probe, budget_s=45.0),
         Probe("settings", settings.probe, after=("target",), budget_s=5.0),
         Probe("packages", packages.probe, after=("target",)),
+        Probe("storage", storage.probe, after=("target", "settings"), budget_s=8.0),
         *on_windows,
     )

@@ -9,7 +9,11 @@ from .machine import Space
 
 
 class FileSystem(msgspec.Struct, omit_defaults=True):
-    """The file system that holds a place. ``volume`` is equal for places that share their free bytes."""
+    """The file system that holds a place. ``volume`` is equal for places that share their free bytes.
+
+    ``kind`` is the system's name for it: ext4, overlay, nfs4, NTFS, apfs ... ``network`` is true where another machine
+    keeps the files.
+    """
 
     kind: str
     mount: str
@@ -21,26 +25,34 @@ class FileSystem(msgspec.Struct, omit_defaults=True):
 class Writable(msgspec.Struct, omit_defaults=True):
     """Whether a place can be written. ``proof`` says how that is known.
 
-    ``created``: a file was made there and removed; ``access``: the system was asked.
+    ``created``: a file was made there and removed; ``access``: the system was asked. Where it cannot, ``why`` is one
+    of permission, read-only, full, quota, not-a-folder, other, and ``error`` is what the system said.
     """
 
     ok: bool
     proof: str
     error: str = ""
+    why: str = ""
 
 
 class Place(msgspec.Struct, omit_defaults=True):
-    """One place. Where it does not exist yet, ``measured_at`` is the nearest parent that does."""
+    """One place. Where it does not exist yet, ``measured_at`` is the nearest parent that does.
 
-    #: site-packages, scripts, temp, hf-home, hf-cache, xet-cache, uv-cache, pip-cache, cwd
+    ``space`` is what the system grants this user; a quota of the file server shows up there only on Windows.
+    """
+
+    #: site-packages, user-site (where pip installs if it may not write site-packages), scripts, temp, hf-home,
+    #: hf-cache, xet-cache, uv-cache, pip-cache, cwd
     role: str
     path: str
-    exists: bool
+    #: None where it could not be told
+    exists: bool | None
     measured_at: str = ""
     #: what set this place: an environment variable's name, a configuration file, or "default"
     set_by: str = ""
     #: "folder", "file" (a file stands where a folder must be), "dangling-link"
     kind: str = "folder"
+    #: of what is at ``measured_at``: "own", "root" or the user's number; "" on Windows
     owner: str = ""
     space: Fact[Space] = unobserved()
     filesystem: Fact[FileSystem] = unobserved()
@@ -53,7 +65,7 @@ class Storage(msgspec.Struct, omit_defaults=True):
     places: Fact[list[Place]] = unobserved()
 
     def place(self, role: str) -> Place | None:
-        """The place with this role or None if the target has none. Raises FactMissing if places are unknown."""
+        """The place with this role or None if there is none. Raises FactMissing if places are unknown."""
         for place in self.places.need():
             if place.role == role:
                 return place
