@@ -97,7 +97,7 @@ def _read(folder: str, name: str, from_folder_name: tuple[str, str]) -> Distribu
     header, entry.problem = read_header(f"{path}{os.sep}{'METADATA' if is_wheel else 'PKG-INFO'}")
     if entry.problem == "no-metadata":
         try:
-            is_folder = stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - a Path for each costs more than the call
+            is_folder = stat.S_ISDIR(os.stat(path).st_mode)
         except OSError:
             is_folder = True
         if not is_folder and is_wheel:
@@ -185,7 +185,7 @@ def read_header(path: str) -> tuple[str, str]:
 def _is_folder(path: str) -> bool:
     """Windows denies to open a folder: tell that from a file that is denied."""
     try:
-        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116
+        return stat.S_ISDIR(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
 

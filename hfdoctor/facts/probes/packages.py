@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 
 from ..fact import Fact, known, not_run
 from ..observe import observe
 from ..probe import Context
 from ..sections.target import Target
 from .distributions import read_distributions, read_leftovers
+from .file_state import FileJudge
+from .installed_files import hold_files
+
+#: seconds that presence and sizes may take: a network file system may need them
+FILES_S = 15.0
+
+#: seconds that the hashes leave of the whole run for what comes after them
+DEEP_RESERVE_S = 2.0
 
 #: packages whose interrupted removal is worth a guess at the name
 GUESSED = ("transformers", "torch", "tokenizers", "safetensors", "huggingface-hub", "numpy")
@@ -26,6 +35,15 @@ def probe(ctx: Context) -> None:
     names = [entry.name for entry in section.distributions.maybe() or ()]
     sites = site_folders(ctx.snapshot.target) or folders
     observe(section, "leftovers", lambda: known(read_leftovers(sites, [*names, *GUESSED]), ", ".join(sites)))
+    if not section.distributions.known:
+        section.files = not_run("the distributions could not be read", source)
+        return
+    found = section.distributions.need()
+    judge = FileJudge(min(ctx.deadline, time.monotonic() + FILES_S), _python_version(ctx.snapshot.target))
+    observe(section, "files", lambda: known(hold_files(found, judge), "RECORD"), "RECORD")
+    if ctx.request.deep:
+        judge = FileJudge(ctx.deadline - DEEP_RESERVE_S, judge.python)
+        observe(section, "files", lambda: known(hold_files(found, judge, deep=True), "RECORD"), "RECORD")
 
 
 def search_folders(target: Target) -> tuple[list[str], str]:
@@ -52,12 +70,19 @@ def site_folders(target: Target) -> list[str]:
     return _distinct([*paths.site_packages, paths.purelib, paths.platlib, *user])
 
 
+def _python_version(target: Target) -> tuple[int, int] | None:
+    interpreter = target.interpreter.maybe()
+    if interpreter is None or len(interpreter.version_info) < 2:
+        return None
+    return interpreter.version_info[0], interpreter.version_info[1]
+
+
 def _distinct(folders: list[str]) -> list[str]:
     seen: set[tuple[int, int]] = set()
     kept = []
     for folder in folders:
         try:
-            status = os.stat(folder)  # noqa: PTH116
+            status = os.stat(folder)
         except (OSError, ValueError):
             continue
         identity = (status.st_dev, status.st_ino)

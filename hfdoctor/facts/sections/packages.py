@@ -68,6 +68,7 @@ DAMAGE_KINDS = {
     "dangling-link": "is a link to a file that is gone",
     "empty": "is empty",
     "truncated": "ends too early",
+    "garbled": "is not valid Python any more",
     "zeroed": "holds zero bytes instead of its content",
     "altered": "is not the file that was installed",
     "not-a-file": "is not a file",
@@ -79,7 +80,6 @@ FILE_PARTS = {
     "code": "Python modules and native libraries",
     "data": "files that the code reads",
     "headers": "C and C++ headers, for building extensions and for torch.compile",
-    "metadata": "the description of the package: METADATA, entry points, licences",
     "extra": "tests, type stubs and documentation",
 }
 
@@ -87,8 +87,8 @@ FILE_PARTS = {
 class PackageFiles(msgspec.Struct, omit_defaults=True):
     """The files of one distribution held against its RECORD.
 
-    ``damages`` lists at most 20, those of code first; the counts are whole. Compiled .pyc files and files outside
-    site-packages (scripts) are not counted.
+    ``damages`` lists at most 20, those of code first; the counts are whole. Compiled .pyc files, files outside
+    site-packages (scripts) and the .dist-info folder's own are not counted.
     """
 
     name: str
