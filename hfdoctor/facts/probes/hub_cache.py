@@ -1,0 +1,405 @@
+"""Scans a hub cache: structure, sizes and a few first bytes. Only reads, follows no folder out of the cache.
+
+The layout is that of huggingface_hub::
+
+    CACHEDIR.TAG, version.txt, .locks/<repo>/<etag>.lock
+    blobs/.huggingface-shared-blobs, blobs/<2 hex>/<xet hash>       the store shared by all repositories (release 2)
+    models--<org>--<name>/refs/<branch>                             holds a commit
+                          snapshots/<commit>/<file>                 link to ../../blobs/<etag>, or a copy
+                          blobs/<etag>                              a file, or a link into the shared store
+                          trees/<commit>.json                       the hub's list of the commit's files (release 2)
+                          .no_exist/<commit>/<file>                 asked for and not on the hub
+
+A person's cache can hold 100,000 files. What costs is one system call each, so without ``deep`` the sizes of
+ordinary files are asked for up to a bound; beyond it only weights and the like are measured, and for the rest it
+is enough that the link leads to a name that the blobs folder lists.
+"""
+
+# One system call a file is what a scan costs, and pathlib would double it.
+# ruff: noqa: PTH100, PTH112, PTH114, PTH116, PTH118, PTH119, PTH208
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from ..legible import legible
+from ..sections.hub import TROUBLES, CacheHealth, RepoTrouble
+from .hub_content import WEIGHTS, Look, kind_of, look_into
+
+REPO_TYPES = ("models", "datasets", "spaces", "kernels")
+#: of the library, of transformers 4 and diffusers (their one-time moves of old caches), and of desktops
+KNOWN_NAMES = frozenset(
+    {
+        ".locks",
+        "CACHEDIR.TAG",
+        "version.txt",
+        "version_diffusers_cache.txt",
+        ".DS_Store",
+        "Thumbs.db",
+        "desktop.ini",
+        ".gitignore",
+    }
+)
+SHARED_MARKER = ".huggingface-shared-blobs"
+
+#: without ``deep``: how many ordinary files and how many weights are measured, how many are opened
+ORDINARY_LIMIT = 10_000
+IMPORTANT_LIMIT = 50_000
+OPEN_LIMIT = 2_000
+LOCK_LIMIT = 20_000
+#: beyond the first bound: what follows the last dot of a name
+WORTH_MEASURING = WEIGHTS | {"json"}
+#: bytes; lists of files (trees) longer than this are not read without ``deep``
+TREE_LIMIT = 32 * 1024 * 1024
+
+#: seconds; a younger *.incomplete file may be a download that is running now
+RECENT_S = 3600
+TROUBLES_SHOWN = 50
+EXAMPLES = 5
+
+
+class _Listed(msgspec.Struct):
+    size: int
+    lfs_size: int | None = None
+
+
+class _Tree(msgspec.Struct):
+    format_version: int
+    files: dict[str, _Listed]
+
+
+_decode_tree = msgspec.json.Decoder(_Tree).decode
+
+
+def scan_cache(folder: str, *, deep: bool = False, now: float | None = None) -> CacheHealth:
+    """Scan the hub cache in ``folder``. Raises OSError if that folder itself cannot be listed.
+
+    Whatever vanishes meanwhile (a download that runs, a clean-up) counts as never having been there.
+    """
+    if sys.platform == "win32" and not folder.startswith("\\\\"):
+        folder = "\\\\?\\" + os.path.abspath(folder)  # names in a cache soon pass 260 characters
+    scan = _Scan(folder, deep, time.time() if now is None else now)
+    scan.run()
+    return scan.health
+
+
+class _Scan:
+    def __init__(self, root: str, deep: bool, now: float) -> None:
+        self.root = root
+        self.deep = deep
+        self.now = now
+        self.uid = os.geteuid() if sys.platform != "win32" else None
+        self.health = CacheHealth(repos=0, revisions=0, files=0, blob_bytes=0)
+        self.troubles: list[RepoTrouble] = []
+        self.ordinary_left = sys.maxsize if deep else ORDINARY_LIMIT
+        self.important_left = sys.maxsize if deep else IMPORTANT_LIMIT
+        self.open_left = sys.maxsize if deep else OPEN_LIMIT
+        self.may_write = False
+
+    def run(self) -> None:
+        health = self.health
+        with os.scandir(self.root) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        self.may_write = self.uid is not None and os.access(self.root, os.W_OK)
+        for entry in found:
+            kind, dashes, _ = entry.name.partition("--")
+            if dashes and kind in REPO_TYPES:
+                self._guard(entry.name, entry.path, lambda entry=entry: self._repo(entry.name, entry.path))
+            elif entry.name == "blobs":
+                self._shared_store(entry.path)
+            elif entry.name == ".locks":
+                self._guard("", entry.path, lambda entry=entry: self._locks(entry.path))
+            elif entry.name not in KNOWN_NAMES and len(health.strangers) < 20:
+                health.strangers.append(legible(entry.name))
+        health.troubles_total = len(self.troubles)
+        health.trouble_counts = dict(sorted(Counter(trouble.kind for trouble in self.troubles).items()))
+        order = list(TROUBLES)
+        self.troubles.sort(key=lambda trouble: (order.index(trouble.kind), trouble.path))
+        health.troubles = _a_few_of_each(self.troubles)
+
+    # --- one repository
+
+    def _repo(self, name: str, path: str) -> None:
+        if not os.path.isdir(path):
+            self._trouble(name, "dangling-link" if os.path.islink(path) else "file-instead", path)
+            return
+        self.health.repos += 1
+        self._own_folder(path)
+        repo = _Repo(name, name.startswith(("models--", "kernels--")))
+        parts: set[str] = set()
+        for part in _names(path):
+            inner = f"{path}{os.sep}{part}"
+            parts.add(part)
+            if part in ("blobs", "snapshots", "refs", "trees"):
+                if not os.path.isdir(inner):
+                    self._trouble(name, "file-instead", inner)
+                    parts.discard(part)
+                else:
+                    self._own_folder(inner)
+        if "blobs" in parts:
+            self._guard(name, path, lambda: self._blobs(repo, f"{path}{os.sep}blobs"))
+        if "snapshots" in parts:
+            self._guard(name, path, lambda: self._snapshots(repo, path, "trees" in parts))
+        if "refs" in parts:
+            self._guard(name, path, lambda: self._refs(repo, path))
+
+    def _blobs(self, repo: _Repo, folder: str) -> None:
+        """Gather the names: sizes are asked for only through the links, so that each file costs one call."""
+        repo.blobs = names = set(os.listdir(folder))
+        for name in [name for name in names if name.endswith(".incomplete")]:
+            names.discard(name)
+            self._incomplete(f"{folder}{os.sep}{name}")
+        if self.health.shared_blobs:  # then a name may be a link that leads nowhere: let each be followed
+            with os.scandir(folder) as entries:
+                repo.links = {entry.name for entry in entries if entry.is_symlink()}
+
+    def _incomplete(self, path: str) -> None:
+        try:
+            found = os.stat(path, follow_symlinks=False)
+        except OSError:
+            return  # finished or given up meanwhile
+        if self.now - found.st_mtime < RECENT_S:
+            self.health.incomplete_recent += 1
+        else:
+            self.health.incomplete += 1
+            self.health.incomplete_bytes += found.st_size
+
+    def _snapshots(self, repo: _Repo, path: str, has_trees: bool) -> None:
+        folder = f"{path}{os.sep}snapshots"
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            if entry.name in KNOWN_NAMES:
+                continue
+            if not entry.is_dir():
+                kind = "dangling-link" if entry.is_symlink() else "file-instead"
+                self._trouble(repo.name, kind, entry.path)
+                continue
+            repo.commits.add(entry.name)
+            self.health.revisions += 1
+            tree = self._tree(f"{path}{os.sep}trees{os.sep}{entry.name}.json") if has_trees else {}
+            self._guard(repo.name, entry.path, lambda at=entry.path, tree=tree: self._snapshot(repo, at, tree))
+
+    def _tree(self, path: str) -> dict[str, _Listed]:
+        """The hub's list of a commit's files; empty if none can be read (the library ignores such a one)."""
+        try:
+            if not self.deep and os.stat(path).st_size > TREE_LIMIT:
+                return {}
+            with open(path, "rb") as file:
+                tree = _decode_tree(file.read())
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+        if tree.format_version != 1:
+            return {}
+        self.health.listed += 1
+        return tree.files
+
+    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, _Listed]) -> None:
+        # the loop that runs 100,000 times: nothing in it that could stand outside
+        links = copies = 0
+        plain = repo.blobs - repo.links
+        readlink, separator = os.readlink, os.sep
+        waiting = [(top, "", 2)]
+        while waiting:
+            folder, inside, depth = waiting.pop()
+            to_blobs = f"..{separator}" * depth + f"blobs{separator}"
+            cut = len(to_blobs)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if entry.is_symlink():
+                        links += 1
+                        try:
+                            leads_to = readlink(entry.path)
+                        except OSError as error:
+                            self._failed(repo.name, entry.path, error)
+                            continue
+                        blob = leads_to[cut:]
+                        if blob not in plain or leads_to[:cut] != to_blobs:
+                            self._file(repo, entry, blob if blob in repo.links else "", tree.get(inside + name))
+                        elif self.ordinary_left > 0:
+                            self.ordinary_left -= 1
+                            self._file(repo, entry, blob, tree.get(inside + name))
+                        elif name.rpartition(".")[2] in WORTH_MEASURING and self.important_left > 0:
+                            self.important_left -= 1
+                            self._file(repo, entry, blob, tree.get(inside + name))
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, f"{inside}{name}/", depth + 1))
+                    else:
+                        copies += 1
+                        self._file(repo, entry, "", tree.get(inside + name))
+        self.health.links += links
+        self.health.copies += copies
+        self.health.files += links + copies
+
+    def _file(self, repo: _Repo, entry: os.DirEntry[str], blob: str, listed: _Listed | None) -> None:
+        """Measure one file of a snapshot, hold it against the list, and look into it where that is called for."""
+        try:
+            found = entry.stat()
+        except OSError as error:
+            self._failed(repo.name, entry.path, error)
+            return
+        health = self.health
+        health.measured += 1
+        if stat.S_ISDIR(found.st_mode):
+            self._trouble(repo.name, "folder-instead", entry.path)
+            return
+        if found.st_uid != self.uid and self.uid is not None:
+            self._foreign(entry.path)
+        size = found.st_size
+        if not blob:
+            health.blob_bytes += size
+        elif blob not in repo.measured:
+            health.blob_bytes += size
+            repo.measured.add(blob)
+        wrong: Look | None = None
+        if listed is not None:
+            right = listed.size if listed.lfs_size is None else listed.lfs_size
+            if size != right:
+                wrong = Look("shorter-than-listed" if size < right else "longer-than-listed", right)
+        meant_to_be_empty = listed is not None and size == 0 and wrong is None
+        if repo.holds_models and not meant_to_be_empty and kind_of(entry.name):
+            key = blob or entry.path
+            if key not in repo.looked:
+                repo.looked[key] = self._look(repo, entry, size, blob)
+            wrong = repo.looked[key] or wrong
+        if wrong is not None:
+            self._trouble(repo.name, wrong.kind, entry.path, wrong.expected_bytes, size)
+
+    def _look(self, repo: _Repo, entry: os.DirEntry[str], size: int, blob: str) -> Look | None:
+        if size and self.open_left <= 0:
+            return None
+        self.open_left -= 1
+        self.health.opened += 1
+        try:
+            return look_into(entry.path, entry.name, size, blob, deep=self.deep)
+        except OSError as error:
+            self._failed(repo.name, entry.path, error)
+            return None
+
+    def _refs(self, repo: _Repo, path: str) -> None:
+        for file in _files_below(f"{path}{os.sep}refs"):
+            if file.endswith(".tmp") or os.path.basename(file) in KNOWN_NAMES:
+                continue
+            with open(file, "rb") as opened:
+                commit = opened.read(200)
+            if not re.fullmatch(rb"[0-9a-f]{40}", commit):
+                self._trouble(repo.name, "bad-ref", file)
+            elif (name := commit.decode()) not in repo.commits and not os.path.isdir(f"{path}/.no_exist/{name}"):
+                # (a commit that was only asked for files it does not have is right to have no snapshot)
+                self._trouble(repo.name, "no-refs-target", file)
+
+    # --- beside the repositories
+
+    def _shared_store(self, path: str) -> None:
+        try:
+            with open(os.path.join(path, SHARED_MARKER), "rb") as marker:
+                version = marker.read(100)
+        except OSError:
+            self.health.strangers.append("blobs")  # without the marker the library does not touch it either
+            return
+        self.health.shared_blobs = True
+        self.health.shared_blobs_version = version.decode("ascii", "replace").strip()
+        self._own_folder(path)
+
+    def _locks(self, path: str) -> None:
+        self._own_folder(path)
+        for name in _names(path):
+            folder = f"{path}{os.sep}{name}"
+            if os.path.isdir(folder):
+                self._own_folder(folder)
+                if self.health.lock_files < LOCK_LIMIT:
+                    self.health.lock_files += sum(1 for inner in _names(folder) if inner.endswith(".lock"))
+
+    # --- notes
+
+    def _own_folder(self, path: str) -> None:
+        if self.uid is None:
+            return
+        try:
+            foreign = os.stat(path).st_uid != self.uid
+        except OSError:
+            return
+        if foreign:
+            self._foreign(path)
+        if self.may_write and not os.access(path, os.W_OK | os.X_OK):
+            self.health.unwritable_folders += 1
+            if len(self.health.unwritable_examples) < EXAMPLES:
+                self.health.unwritable_examples.append(self._below(path))
+
+    def _foreign(self, path: str) -> None:
+        self.health.foreign_owner += 1
+        if len(self.health.foreign_examples) < EXAMPLES:
+            self.health.foreign_examples.append(self._below(path))
+
+    def _failed(self, repo: str, path: str, error: OSError) -> None:
+        """Note why a file could not be examined, unless it is simply gone."""
+        if not os.path.lexists(path):
+            return
+        if os.path.islink(path) and not isinstance(error, PermissionError):
+            self._trouble(repo, "dangling-link", path)
+        else:
+            self._trouble(repo, "unreadable", path)
+
+    def _guard(self, repo: str, path: str, work: object) -> None:
+        try:
+            work()  # type: ignore[operator]
+        except FileNotFoundError:
+            return  # removed meanwhile
+        except OSError as error:
+            self._trouble(repo, "unreadable", error.filename if isinstance(error.filename, str) else path)
+
+    def _trouble(self, repo: str, kind: str, path: str, expected: int | None = None, actual: int | None = None) -> None:
+        self.troubles.append(RepoTrouble(legible(repo), kind, self._below(path), expected, actual))
+
+    def _below(self, path: str) -> str:
+        return legible(path.removeprefix(self.root).lstrip("/\\"))
+
+
+class _Repo:
+    """What is known of a repository while it is scanned."""
+
+    def __init__(self, name: str, holds_models: bool) -> None:
+        self.name = name
+        self.holds_models = holds_models
+        #: names in blobs/, and those of them that are links into the shared store
+        self.blobs: set[str] = set()
+        self.links: set[str] = set()
+        self.commits: set[str] = set()
+        self.measured: set[str] = set()
+        self.looked: dict[str, Look | None] = {}
+
+
+def _names(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries)
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    yield entry.path
+
+
+def _a_few_of_each(troubles: list[RepoTrouble]) -> list[RepoTrouble]:
+    """At most TROUBLES_SHOWN of the sorted ``troubles``, with some of every kind among them."""
+    shown: list[RepoTrouble] = []
+    rest: list[RepoTrouble] = []
+    per_kind: Counter[str] = Counter()
+    for trouble in troubles:
+        per_kind[trouble.kind] += 1
+        (shown if per_kind[trouble.kind] <= 3 else rest).append(trouble)
+    kept = {id(trouble) for trouble in (shown + rest)[:TROUBLES_SHOWN]}
+    return [trouble for trouble in troubles if id(trouble) in kept]
