@@ -23,6 +23,8 @@ MOST_LISTED = 20
 #: every how many Python modules one is opened to see whether it holds zero bytes instead of text
 SAMPLE = 64
 
+CODE = (".py", ".pyd", ".dll")
+
 #: installers whose files another tool rewrites after RECORD was made (prefixes, run paths, signatures)
 _MANAGERS = ("conda", "debian", "apt", "dpkg", "rpm", "dnf", "portage", "nix", "guix", "brew")
 _MANAGED_PLACES = ("/usr/lib/", "/usr/lib64/", "/nix/store/", "/gnu/store/")
@@ -106,6 +108,8 @@ def _hold(entry: Distribution, judge: FileJudge, owners: _Owners, deep: bool) ->
         return result
     rows = own_rows(record, entry.path[len(folder) :])
     result.files = len(rows)
+    if os.name == "nt":  # what Python and Windows' loader open, against the limit on the length of a path
+        result.longest_code = max((path for path in rows if path.endswith(CODE)), key=len, default="")
     suspects = _suspects(folder, rows, judge)
     result.checked = len(rows)
     damages: dict[str, Damage] = {}
