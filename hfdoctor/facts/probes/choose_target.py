@@ -67,7 +67,7 @@ def choose(request: Request, own: Self | None = None) -> Choice | None:
     """
     own = own or Self.current()
     found = list(_candidates(request, own))
-    if request.python:
+    if request.python is not None:
         python, environment = named(request)
         return Choice(python, "given by --python", environment, True, _others(found, python, environment))
     if not found:
@@ -202,6 +202,8 @@ def named(request: Request) -> tuple[str, str]:
     path = os.path.expanduser(given) if given.startswith("~") else given
     path = os.path.join(request.cwd, path)
     bare = not os.path.dirname(given)
+    if not given:
+        raise TargetError(f"--python names nothing; {_WANTED}")
     if os.path.isdir(path):
         python = interpreter_in(path)
         if python:
@@ -313,10 +315,10 @@ def same_folder(one: str, other: str) -> bool:
 
 
 def _others(found: list[Candidate], python: str, environment: str) -> dict[str, str]:
-    """Those that are another environment or interpreter than the chosen one."""
+    """Those that are another environment or interpreter than the chosen one. PATH alone expresses no wish."""
     others: dict[str, str] = {}
     for path, folder, _, what in found:
-        if path == python or (environment and folder and same_folder(environment, folder)):
+        if what.endswith("on PATH") or path == python or (environment and folder and same_folder(environment, folder)):
             continue
         others.setdefault(path, what)
     return others

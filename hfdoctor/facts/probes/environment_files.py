@@ -24,9 +24,11 @@ def read_config(environment: str) -> Fact[dict[str, str]]:
     path = os.path.join(environment, "pyvenv.cfg")
     try:
         with open(path, "rb") as file:
-            text = file.read(CONFIG_LIMIT).decode("utf-8", "backslashreplace")
+            text = file.read(CONFIG_LIMIT).decode("utf-8")
     except FileNotFoundError:
         return absent("there is no pyvenv.cfg", path)
+    except UnicodeDecodeError as error:  # Python reads it as UTF-8 and does not start
+        return failed(f"byte {error.start} of pyvenv.cfg is not UTF-8", path)
     except OSError as error:
         return from_error(error, path)
     entries = {}

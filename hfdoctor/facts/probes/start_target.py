@@ -87,22 +87,34 @@ class Starting:
             return Started(start)
         if again("-S") is not None:
             start.trouble = "startup-file"
-        elif self.context.request.environ.get("PYTHONHOME"):
-            start.trouble, start.detail = "no-stdlib", "it starts without the PYTHON* variables; PYTHONHOME is set"
+        elif again("-E") is not None:
+            start.trouble = "settings"
+            start.culprit, start.detail = self._blocking_variable(), "it starts without the PYTHON* variables"
         else:
-            start.trouble, start.detail = "crashed", "it starts without the PYTHON* variables"
-            if ended.timed_out:
-                start.trouble = "hung"
+            start.trouble = "hung" if ended.timed_out else "crashed"
+            start.detail = "it starts without the PYTHON* variables and without start-up files"
         return Started(start, bare=bare)
 
+    def _blocking_variable(self) -> str:
+        """The one PYTHON* variable without which the target starts; "" if it takes more than one."""
+        environ = self.context.request.environ
+        names = [name for name in environ if name.startswith("PYTHON")]
+        for name in sorted(names, key=lambda name: name not in ("PYTHONHOME", "PYTHONPATH")):
+            less = {key: value for key, value in environ.items() if key != name}
+            if try_start(self.context, self.choice.python, environ=less) is not None:
+                return name
+        return ""
 
-def try_start(context: Context, python: str, *options: str) -> dict[str, Any] | None:
+
+def try_start(
+    context: Context, python: str, *options: str, environ: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
     """What the target says when it is started with these options; None if nothing."""
     try:
         ended = run_child(
             [python, *options, "-B", SCRIPT],
             context.left_s(RETRY_S),
-            environ=context.request.environ,
+            environ=context.request.environ if environ is None else environ,
             cwd=folder_to_run_in(context),
         )
     except OSError:
@@ -144,7 +156,7 @@ def _could_not_run(python: str, error: OSError) -> Start:
     if os.path.islink(python) and not os.path.exists(python):
         return Start(ok=False, trouble="base-gone", detail=f"{python} is a link to {link_end(python)}, which is gone")
     if not os.path.lexists(python):
-        return Start(ok=False, trouble="base-gone", detail=f"{python} is not there")
+        return Start(ok=False, trouble="no-interpreter", detail=f"{python} is not there")
     windows_code = getattr(error, "winerror", None)
     if windows_code == 193:
         return Start(ok=False, trouble=_kind_of_program(python) or "not-python", detail=detail)
@@ -225,9 +237,9 @@ def classify(choice: Choice, ended: Ended, environ: Mapping[str, str]) -> tuple[
     if ended.signal:
         return "crashed", f"killed by {ended.signal}"
     name = os.path.basename(choice.python)
-    if code == 0 or not LOOKS_LIKE_PYTHON.match(name):
-        return "not-python", line
-    if _kind_of_program(choice.python) is None:
+    if code == 0:
+        return "not-python", "it ran and answered something else"
+    if not LOOKS_LIKE_PYTHON.match(name) or _kind_of_program(choice.python) is None:
         return "not-python", line
     return "other", line
 

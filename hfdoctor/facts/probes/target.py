@@ -12,7 +12,7 @@ from ..fact import Fact, absent, failed, from_error, known, not_run
 from ..inspect_python import pth_files
 from ..probe import Context
 from ..sections.target import Chosen, Interpreter, Paths, PthFile, Shadow, Start, StartupModule, Target
-from .choose_target import Choice, choose
+from .choose_target import Choice, choose, same_folder
 from .environment_files import (
     kind_by_files,
     kind_of_base,
@@ -49,6 +49,11 @@ def probe(context: Context) -> None:
         return
     target.chosen = known(Chosen(choice.python, choice.because), choice.because)
     target.candidates = known(choice.candidates, "VIRTUAL_ENV, .venv, CONDA_PREFIX, PATH")
+    target.environment = (
+        known(choice.environment, choice.python)
+        if choice.environment
+        else absent("no pyvenv.cfg and no conda-meta beside the interpreter", choice.python)
+    )
     starting = Starting(context, choice)
     _read_files(target, choice)
     started = starting.finish()
@@ -111,7 +116,9 @@ def _fill(context: Context, target: Target, choice: Choice, started: Started) ->
         conda = os.path.isdir(os.path.join(interpreter.prefix, "conda-meta"))
         target.isolated = known(virtual or conda, "sys.prefix, sys.base_prefix, conda-meta")
         if virtual or conda:
-            environment = environment or interpreter.prefix
+            if not environment or same_folder(environment, interpreter.prefix):
+                environment = interpreter.prefix
+                target.environment = known(environment, "sys.prefix")
             if target.pyvenv_cfg.absent and virtual:
                 target.pyvenv_cfg = read_config(environment)
                 config = target.pyvenv_cfg.maybe()
@@ -168,10 +175,12 @@ def _fill_from_outside(context: Context, target: Target, choice: Choice, started
     folders = _site_folders(target)
     if version and folders:
         target.pth_files = _try(lambda: msgspec.convert(pth_files(folders, version), list[PthFile]), ", ".join(folders))
-    if start.trouble in ("startup-file", "hung", "crashed") and version and bare:
+    if start.trouble == "startup-file" and version:
         from .startup_culprit import find_culprit
 
         start.culprit, why = find_culprit(context, choice.python, folders, version)
+        if not start.culprit and target.pyvenv_cfg.status == "failed":
+            start.culprit, why = target.pyvenv_cfg.source, target.pyvenv_cfg.reason
         if start.culprit:
             start.trouble, start.detail = "startup-file", why
     target.start = known(start, choice.python)
@@ -189,7 +198,9 @@ def _site_folders(target: Target) -> list[str]:
 def _shadows(context: Context, target: Target) -> Fact[list[Shadow]]:
     """Files in the user's folder, and in the folders of PYTHONPATH, that hide modules."""
     cwd, environ = str(context.request.cwd), context.request.environ
-    stdlib, fixed = target.stdlib_modules.maybe() or [], target.fixed_modules.maybe() or []
+    stdlib, fixed = target.stdlib_modules.maybe(), target.fixed_modules.maybe()
+    if stdlib is None or fixed is None:
+        return not_run("the target's standard library is not known")
     paths = target.paths.maybe()
     own = {os.path.normcase(os.path.normpath(p)) for p in ([*paths.site_packages, paths.stdlib] if paths else [])}
     found: list[Shadow] = []

@@ -23,18 +23,20 @@ class Start(msgspec.Struct, omit_defaults=True):
     exit_code: int | None = None
     signal: str = ""
     stderr: str = ""
-    #: the start-up file (or the name of the start-up module) that stops it, found by trying each alone
+    #: the start-up file, start-up module or variable that stops it, found by trying each alone
     culprit: str = ""
 
 
 #: why a target cannot start -> what that means
 START_TROUBLES = {
     "base-gone": "the interpreter that the environment was made from is not there any more",
+    "no-interpreter": "the environment's interpreter is missing",
     "not-executable": "the file cannot be executed",
     "wrong-architecture": "the file is a program for another kind of machine",
     "missing-library": "a shared library of the interpreter is missing",
     "no-stdlib": "the interpreter does not find its own standard library",
     "startup-file": "a start-up file (.pth, sitecustomize) stops the interpreter",
+    "settings": "a PYTHON* variable stops the interpreter",
     "store-stub": "it is the Microsoft Store alias, not an interpreter",
     "crashed": "the interpreter was killed by a signal or an exception",
     "hung": "the interpreter did not answer before the deadline",
@@ -129,6 +131,9 @@ class Target(msgspec.Struct, omit_defaults=True):
     chosen: Fact[Chosen] = unobserved()
     #: other interpreters that could have been meant, for the first line and -v: path -> what it is
     candidates: Fact[dict[str, str]] = unobserved()
+    #: folder of the virtual or conda environment in which the chosen interpreter stands; absent outside. It is
+    #: sys.prefix where the interpreter takes itself for part of it
+    environment: Fact[str] = unobserved()
     start: Fact[Start] = unobserved()
     interpreter: Fact[Interpreter] = unobserved()
     #: venv, conda, uv, pipx, store, homebrew, pyenv, system, framework, embedded, standalone
