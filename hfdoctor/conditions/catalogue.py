@@ -5,10 +5,10 @@ One module a family; each exports ``CONDITIONS``. The order here is the order of
 
 from __future__ import annotations
 
-from . import limits
+from . import limits, windows
 from .model import Condition
 
-FAMILIES: tuple[tuple[Condition, ...], ...] = (limits.CONDITIONS,)
+FAMILIES: tuple[tuple[Condition, ...], ...] = (limits.CONDITIONS, windows.CONDITIONS)
 
 CATALOGUE: tuple[Condition, ...] = tuple(condition for family in FAMILIES for condition in family)
 

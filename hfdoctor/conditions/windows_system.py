@@ -1,0 +1,198 @@
+"""What stands around Python on Windows: the Visual C++ runtime, the page file, the Store's aliases and folders."""
+
+from __future__ import annotations
+
+from pathlib import PureWindowsPath
+
+from ..facts.snapshot import Snapshot
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+
+#: what the libraries of torch's Windows wheels are linked with; torch/__init__.py looks for the same three by name
+TORCH_NEEDS = ("vcruntime140.dll", "vcruntime140_1.dll", "msvcp140.dll")
+
+#: bytes of memory that can still be promised; starting torch with its CUDA libraries asks for more than this
+SMALL_COMMIT = 4 * 1024**3
+
+REDISTRIBUTABLE = "https://aka.ms/vc14/vc_redist.x64.exe"
+
+
+def _vc_redist(s: Snapshot, goal: Goal) -> Verdict:
+    windows = s.windows
+    if windows is None:
+        return Skip("not_windows")
+    if "torch" not in goal.packages:
+        return Skip("no_torch")
+    platform = s.target.interpreter.need().platform
+    if platform != "win-amd64":
+        return Skip("other_platform", {"platform": platform})
+    for trial in s.packages.imports.maybe() or ():
+        if trial.package == "torch" and trial.ok:
+            return Pass(1, [Clue(s.packages.imports, trial.version, "imported")])
+    copies = windows.vc_libraries.need()
+    found = {copy.name.lower(): copy for copy in reversed(copies)}
+    gone = [name for name in TORCH_NEEDS if name not in found]
+    if not gone:
+        shown = [f"{copy.path} {copy.version}".rstrip() for copy in (found[name] for name in TORCH_NEEDS)]
+        return Pass(len(TORCH_NEEDS), [Clue(windows.vc_libraries, shown)])
+    runtimes = [runtime.version for runtime in windows.vc_runtimes.maybe() or () if runtime.arch == "x64"]
+    names = ", ".join(gone)
+    clues = [Clue(windows.vc_libraries, gone, "nowhere", {"names": names})]
+    if runtimes:
+        clues.append(Clue(windows.vc_runtimes, runtimes[0], "registered", {"version": runtimes[0]}))
+    elif windows.vc_runtimes.known:
+        clues.append(Clue(windows.vc_runtimes, [], "not_registered"))
+    install = ["winget", "install", "--exact", "--id", "Microsoft.VCRedist.2015+.x64"]
+    steps = [
+        Step(install, "winget", administrator=True, network=True),
+        Step(says="by_hand", fields={"url": REDISTRIBUTABLE}, administrator=True, network=True),
+    ]
+    return Fail("missing", "error", "derived", clues, {"names": names}, Treatment("print-only", steps))
+
+
+def _pagefile(s: Snapshot, goal: Goal) -> Verdict:
+    windows = s.windows
+    if windows is None:
+        return Skip("not_windows")
+    setting = windows.page_file.need()
+    if setting.automatic or any(_managed(entry) for entry in setting.entries):
+        return Pass(1, [Clue(windows.page_file, setting.entries or None, "managed")])
+    memory = s.machine.memory.need()
+    if memory.commit_available is None:
+        return Unknown("no_commit")
+    fields: dict[str, Plain] = {"left": _gib(memory.commit_available), "limit": _gib(memory.commit_limit or 0)}
+    if memory.commit_available >= SMALL_COMMIT:
+        return Pass(1, [Clue(s.machine.memory, memory.commit_available, "enough", fields)])
+    says = "fixed" if setting.entries else "none"
+    fields["entries"] = ", ".join(setting.entries)
+    clues = [
+        Clue(windows.page_file, setting.entries, f"{says}_set", fields),
+        Clue(s.machine.memory, memory.commit_available, "little", fields),
+    ]
+    change = "Get-CimInstance Win32_ComputerSystem | Set-CimInstance -Property @{AutomaticManagedPagefile=$true}"
+    steps = [
+        Step(["powershell", "-NoProfile", "-Command", change], "automatic", administrator=True),
+        Step(says="restart"),
+        Step(says="meanwhile"),
+    ]
+    return Fail(says, "warning", "derived", clues, fields, Treatment("print-only", steps))
+
+
+def _managed(entry: str) -> bool:
+    r"""Whether Windows chooses the size of this page file: ``C:\pagefile.sys`` or ``C:\pagefile.sys 0 0``."""
+    sizes = [word for word in entry.split() if word.isdigit()]
+    return all(size == "0" for size in sizes)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 1024**3:.1f} GiB"
+
+
+def _store_stub(s: Snapshot, goal: Goal) -> Verdict:
+    windows = s.windows
+    if windows is None:
+        return Skip("not_windows")
+    start = s.target.start.need()
+    if not start.ok and start.trouble == "store-stub":
+        steps = [
+            Step(["winget", "install", "--exact", "--id", "9NQ7512CXL7T"], "manager", network=True),
+            Step(says="switch_off"),
+        ]
+        clue = Clue(s.target.start, start.trouble, "opens_store")
+        return Fail("stub", "error", "observed", [clue], {}, Treatment("print-only", steps))
+    aliases = windows.aliases.need()
+    for alias in aliases:
+        if alias.stub and alias.first and alias.hides and alias.name == "python.exe":
+            fields: dict[str, Plain] = {"alias": alias.path, "python": alias.hides}
+            clue = Clue(windows.aliases, alias.path, "comes_first", fields)
+            return Fail(
+                "hides", "warning", "observed", [clue], fields, Treatment("print-only", [Step(says="switch_off")])
+            )
+    if windows.store_python.need():
+        private = _private_cache(s)
+        if private:
+            return private
+    return Pass(len(aliases) + 1, [Clue(windows.aliases, [alias.path for alias in aliases])])
+
+
+def _private_cache(s: Snapshot) -> Fail | None:
+    r"""The Store's Python writes below AppData into a private copy: a cache there is seen by no other program."""
+    home, cache = s.machine.home.maybe(), s.hub.cache.maybe()
+    if not home or cache is None or not cache.path:
+        return None
+    folder, appdata = PureWindowsPath(cache.path), PureWindowsPath(home, "AppData")
+    if not folder.is_relative_to(appdata) or folder.is_relative_to(appdata / "Local" / "Packages"):
+        return None
+    better = str(PureWindowsPath(home, ".cache", "huggingface"))
+    fields: dict[str, Plain] = {"cache": cache.path, "better": better}
+    clue = Clue(s.hub.cache, cache.path, "inside_appdata", fields)
+    steps = [Step(["setx", "HF_HOME", better], "outside", fields)]
+    return Fail("private", "note", "derived", [clue], fields, Treatment("confirm", steps))
+
+
+PYTHON_STORE_STUB = Condition(
+    id="python-store-stub",
+    family="windows",
+    title="Python is the Microsoft Store's placeholder, or a Store program with private folders",
+    reads=("windows", "target", "hub"),
+    detect=_store_stub,
+    words={
+        "not_windows": "only Windows has the Microsoft Store",
+        "stub": "this python.exe is no Python: it only opens the Microsoft Store",
+        "opens_store": "it is the alias that Windows ships where no Python is installed",
+        "manager": "install Python, for example with the Python install manager",
+        "switch_off": "switch the alias python.exe off: Settings > Apps > Advanced app settings > "
+        "App execution aliases",
+        "hides": "the command python opens the Microsoft Store instead of {python}",
+        "comes_first": "{alias} only opens the Store, and it stands before {python} on PATH",
+        "private": "the Store's Python keeps the model cache in a private folder that no other program sees",
+        "inside_appdata": "{cache} is below AppData, where Windows redirects what Store programs write; "
+        "uninstalling Python removes it",
+        "outside": "keep the cache outside AppData (open a new terminal afterwards)",
+    },
+)
+
+VC_REDIST_MISSING = Condition(
+    id="vc-redist-missing",
+    family="windows",
+    title="A library of the Visual C++ runtime that torch needs is missing",
+    reads=("windows", "target", "packages"),
+    detect=_vc_redist,
+    words={
+        "not_windows": "only Windows has the Visual C++ runtime",
+        "no_torch": "torch is not wanted",
+        "other_platform": "torch's libraries are known for 64-bit Python on Intel and AMD; this one is for {platform}",
+        "imported": "torch was seen being imported",
+        "missing": "torch cannot be imported: Windows does not find {names}",
+        "nowhere": "{names}: neither beside Python, nor in torch\\lib, nor in System32, nor on PATH",
+        "registered": "the Visual C++ redistributable {version} (x64) is registered as installed all the same",
+        "not_registered": "no Visual C++ redistributable for x64 is installed",
+        "winget": "install Microsoft's Visual C++ redistributable",
+        "by_hand": "or download it from {url} and start it",
+    },
+)
+
+WINDOWS_PAGEFILE = Condition(
+    id="windows-pagefile",
+    family="windows",
+    title="Windows can promise too little memory for torch to start",
+    reads=("windows", "machine"),
+    detect=_pagefile,
+    words={
+        "not_windows": "only Windows promises memory against its page file",
+        "no_commit": "how much memory Windows can still promise is not known",
+        "managed": "Windows manages the page file itself",
+        "enough": "Windows can still promise {left} of {limit}",
+        "none": "there is no page file, and only {left} of memory are left to promise: "
+        "torch may fail with WinError 1455",
+        "fixed": "the page file cannot grow, and only {left} of memory are left to promise: "
+        "torch may fail with WinError 1455",
+        "none_set": "the page file is switched off",
+        "fixed_set": "the page file has a fixed size: {entries} (MB)",
+        "little": "Windows can still promise {left} of {limit} to programs, whether they use it or not",
+        "automatic": "let Windows manage the page file",
+        "restart": "restart Windows",
+        "meanwhile": "until then close other programs, and use fewer DataLoader workers",
+    },
+)
+
+CONDITIONS: tuple[Condition, ...] = (PYTHON_STORE_STUB, VC_REDIST_MISSING, WINDOWS_PAGEFILE)
