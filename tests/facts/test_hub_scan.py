@@ -239,7 +239,7 @@ def test_a_repository_that_lies_elsewhere(cache: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="names are text there")
 def test_names_that_are_no_text(cache: Path) -> None:
     (cache / os.fsdecode(b"caf\xe9")).mkdir()
-    os.symlink("nowhere", os.fsencode(snapshot(cache)) + b"/\xff.bin")
+    (snapshot(cache) / os.fsdecode(b"\xff.bin")).symlink_to("nowhere")
     health = scan_cache(str(cache))
     assert kinds(health) == {"dangling-link": 1}
     health.strangers[0].encode()

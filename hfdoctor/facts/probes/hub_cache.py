@@ -15,8 +15,6 @@ ordinary files are asked for up to a bound; beyond it only weights and the like 
 is enough that the link leads to a name that the blobs folder lists.
 """
 
-# One system call a file is what a scan costs, and pathlib would double it.
-# ruff: noqa: PTH100, PTH112, PTH114, PTH116, PTH118, PTH119, PTH208
 from __future__ import annotations
 
 import os

@@ -11,7 +11,7 @@ class CacheLocation(msgspec.Struct, omit_defaults=True):
     """Where the target's huggingface_hub keeps its cache and which setting says so.
 
     ``path`` is absolute; ``literal`` is what the library itself works with (it may be relative or quoted).
-    ``kind`` is what stands there: folder, missing, file, dangling-link, unreadable.
+    ``kind`` is what stands there: folder, missing, file, below-a-file, dangling-link, unreadable.
     """
 
     path: str
@@ -26,9 +26,8 @@ class CacheLocation(msgspec.Struct, omit_defaults=True):
     hf_home_literal: str = ""
     hf_home_set_by: str = ""
     hf_home_kind: str = ""
-    #: where transformers 4 keeps its models if one of its own variables says so; else ""
-    transformers_path: str = ""
-    transformers_set_by: str = ""
+    #: the hub's own cache where transformers 4 keeps its models in another one, which is then ``path``; else ""
+    hub_path: str = ""
 
 
 class TokenShape(msgspec.Struct, omit_defaults=True):
