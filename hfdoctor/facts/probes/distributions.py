@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from ..legible import legible
-from ..sections.packages import Distribution, Leftover
+from ..sections.packages import Distribution, Leftover, Orphan
 
 #: bytes of METADATA that are read at first, and the most that its header may have
 FIRST_READ = 16 * 1024
@@ -236,3 +236,30 @@ def _guess(found: str, known: Sequence[str]) -> str:
     lost = len(found) - len(found.lstrip("-~.=%0123456789"))
     fitting = [name for name in known if stem and name.endswith(stem) and len(name) == len(stem) + lost]
     return fitting[0] if len(fitting) == 1 else found
+
+
+#: packages whose folder in site-packages has the name of the distribution
+SAME_NAME = ("transformers", "torch", "tokenizers", "safetensors", "huggingface-hub", "numpy", "regex", "tqdm")
+
+
+def read_orphans(folders: Sequence[str], known: Iterable[str]) -> list[Orphan]:
+    """The folders of packages that matter of which no distribution is among ``known`` (normalised names)."""
+    described = set(known)
+    found = []
+    for folder in folders:
+        for name in SAME_NAME:
+            path = f"{folder}{os.sep}{name.replace('-', '_')}"
+            if name not in described and _is_folder(path):
+                importable = os.path.isfile(f"{path}{os.sep}__init__.py")
+                if importable or _holds_modules(path):
+                    found.append(Orphan(name, legible(path), importable))
+    return found
+
+
+def _holds_modules(path: str) -> bool:
+    """Whether anything but compiled leftovers is in the folder: an empty one hides no other package's."""
+    try:
+        with os.scandir(path) as entries:
+            return any(entry.name != "__pycache__" for entry in entries)
+    except OSError:
+        return False

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ..sections.packages import Damage, Distribution, PackageFiles
 from .closure import COMPANIONS, closure
+from .distributions import SAME_NAME
 from .file_state import NATIVE, PYTHON, FileJudge, is_native
 from .record import Record, read_record
 
@@ -31,9 +32,6 @@ _MANAGED_PLACES = ("/usr/lib/", "/usr/lib64/", "/nix/store/", "/gnu/store/")
 
 #: the modules right below these are all opened to see that they hold text
 _FIRST = ("torch/", "transformers/")
-
-#: packages whose folder has the name of the distribution, looked at even without a RECORD
-_SAME_NAME = ("transformers", "torch", "tokenizers", "safetensors", "huggingface-hub", "numpy", "regex", "tqdm")
 
 
 def hold_files(distributions: Sequence[Distribution], judge: FileJudge, deep: bool = False) -> list[PackageFiles]:
@@ -73,8 +71,8 @@ class _Owners:
         if folder not in self._sizes:
             found: dict[str, set[str]] = {}
             for entry in self.visible:
-                if _folder(entry) == folder:
-                    record, _ = read_record(_record_path(entry))
+                if folder_of(entry) == folder:
+                    record, _ = read_record(record_path(entry))
                     for name, recorded in zip(record.paths, record.sizes, strict=True):
                         found.setdefault(name, set()).add(f"{recorded} {entry.path}")
             self._sizes[folder] = found
@@ -82,28 +80,28 @@ class _Owners:
         return any(claim.partition(" ")[0] == str(size) and claim.partition(" ")[2] != but for claim in claims)
 
 
-def _folder(entry: Distribution) -> str:
+def folder_of(entry: Distribution) -> str:
     return entry.path[: -len(entry.path.replace("\\", "/").rpartition("/")[2])]
 
 
-def _record_path(entry: Distribution) -> str:
+def record_path(entry: Distribution) -> str:
     return f"{entry.path}{os.sep}RECORD"
 
 
 def _hold(entry: Distribution, judge: FileJudge, owners: _Owners, deep: bool) -> PackageFiles:
     result = PackageFiles(entry.name, entry.version, 0, 0, path=entry.path)
-    folder = _folder(entry)
+    folder = folder_of(entry)
     if entry.editable:
         result.problem = "editable"
         return result
     if entry.problem == "not-a-folder":
         result.problem = "no-record"
         return result
-    record, result.problem = read_record(_record_path(entry))
+    record, result.problem = read_record(record_path(entry))
     if not result.problem and is_managed(entry):
         result.problem = "managed"
     if result.problem:
-        if entry.name in _SAME_NAME:
+        if entry.name in SAME_NAME:
             _look_without_record(entry.name, folder, judge, result)
         return result
     rows = own_rows(record, entry.path[len(folder) :])
@@ -263,8 +261,8 @@ def _hash_all(
 def _claimed_with(visible: Iterable[Distribution], folder: str, path: str, digest: str, but: str) -> bool:
     """Whether another distribution of the folder has another hash for the same file: then it is that one's file."""
     for entry in visible:
-        if entry.path != but and _folder(entry) == folder:
-            record, _ = read_record(_record_path(entry))
+        if entry.path != but and folder_of(entry) == folder:
+            record, _ = read_record(record_path(entry))
             for other, recorded in zip(record.paths, record.hashes, strict=True):
                 if other == path and recorded and recorded != digest:
                     return True

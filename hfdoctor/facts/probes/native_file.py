@@ -114,9 +114,9 @@ def read_at(file: BinaryIO, offset: int, length: int) -> bytes:
 
 
 def read_only_data(file: BinaryIO) -> tuple[int, int] | None:
-    """Offset and length of the part with the constant strings (.rodata, .rdata), or None if that cannot be told.
+    """Offset and length of the part with the constant strings (.rodata, .rdata, __cstring).
 
-    Raises OSError, struct.error.
+    None if that cannot be told. Raises OSError, struct.error.
     """
     head = read_at(file, 0, HEAD)
     if head[:4] == b"\x7fELF" and head[4:6] == b"\x02\x01":
@@ -139,4 +139,23 @@ def read_only_data(file: BinaryIO) -> tuple[int, int] | None:
             if table[40 * index : 40 * index + 7] == b".rdata\0":
                 length, at = struct.unpack_from("<II", table, 40 * index + 16)
                 return at, length
+    elif head[:4] == _MACHO_64:
+        return _macho_strings(file)
+    return None
+
+
+def _macho_strings(file: BinaryIO) -> tuple[int, int] | None:
+    count, commands_size = struct.unpack_from("<II", read_at(file, 0, 32), 16)
+    commands = read_at(file, 32, min(commands_size, 1 << 20))
+    at = 0
+    for _ in range(count):
+        command, length = struct.unpack_from("<II", commands, at)
+        if command == 0x19:
+            sections = struct.unpack_from("<I", commands, at + 64)[0]
+            for index in range(sections):
+                entry = at + 72 + 80 * index
+                if commands[entry : entry + 16].rstrip(b"\0") == b"__cstring":
+                    size = struct.unpack_from("<Q", commands, entry + 40)[0]
+                    return struct.unpack_from("<I", commands, entry + 48)[0], size
+        at += max(length, 8)
     return None

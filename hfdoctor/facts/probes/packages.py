@@ -8,10 +8,14 @@ import time
 from ..fact import Fact, known, not_run
 from ..observe import observe
 from ..probe import Context
+from ..sections.packages import ImportTrial, Packages
 from ..sections.target import Target
-from .distributions import read_distributions, read_leftovers
+from .distributions import read_distributions, read_leftovers, read_orphans
 from .file_state import FileJudge
+from .imports import try_imports
 from .installed_files import hold_files
+from .library_files import read_torch_build, read_transformers_needs
+from .native_marks import read_numpy_clients, read_openmp
 
 #: seconds that presence and sizes may take: a network file system may need them
 FILES_S = 15.0
@@ -35,15 +39,48 @@ def probe(ctx: Context) -> None:
     names = [entry.name for entry in section.distributions.maybe() or ()]
     sites = site_folders(ctx.snapshot.target) or folders
     observe(section, "leftovers", lambda: known(read_leftovers(sites, [*names, *GUESSED]), ", ".join(sites)))
+    _observe_libraries(ctx, folders)
     if not section.distributions.known:
-        section.files = not_run("the distributions could not be read", source)
+        unlisted = not_run("the distributions could not be read", source)
+        section.orphans = section.files = section.numpy_clients = section.imports = unlisted
         return
     found = section.distributions.need()
+    observe(section, "orphans", lambda: known(read_orphans(sites, names), ", ".join(sites)))
     judge = FileJudge(min(ctx.deadline, time.monotonic() + FILES_S), _python_version(ctx.snapshot.target))
     observe(section, "files", lambda: known(hold_files(found, judge), "RECORD"), "RECORD")
+    observe(section, "numpy_clients", lambda: known(read_numpy_clients(section.installed(), folders), "libraries"))
     if ctx.request.deep:
         judge = FileJudge(ctx.deadline - DEEP_RESERVE_S, judge.python)
+        observe(section, "imports", lambda: _imports(ctx))
         observe(section, "files", lambda: known(hold_files(found, judge, deep=True), "RECORD"), "RECORD")
+    else:
+        section.imports = not_run("only --deep imports anything")
+
+
+def _observe_libraries(ctx: Context, folders: list[str]) -> None:
+    """What the libraries' own files say."""
+    section = ctx.snapshot.packages
+    interpreter = ctx.snapshot.target.interpreter.maybe()
+    prefix = interpreter.prefix if interpreter else ""
+    observe(section, "torch_build", lambda: read_torch_build(folders))
+    observe(section, "transformers_needs", lambda: read_transformers_needs(folders, _version(section, "transformers")))
+    observe(section, "openmp", lambda: known(read_openmp(folders, prefix), "file names"))
+
+
+def _version(section: Packages, name: str) -> str:
+    entry = section.installed().get(name) if section.distributions.known else None
+    return entry.version if entry else ""
+
+
+def _imports(ctx: Context) -> Fact[list[ImportTrial]]:
+    target = ctx.snapshot.target
+    start = target.start.maybe()
+    chosen = target.chosen.maybe()
+    if chosen is None or start is None or not start.ok:
+        return not_run("the interpreter does not start")
+    present = {entry.name for entry in ctx.snapshot.packages.distributions.need()}
+    present.update(orphan.package for orphan in ctx.snapshot.packages.orphans.maybe() or ())
+    return known(try_imports(ctx, chosen.python, present), f"{chosen.python} -c import ...")
 
 
 def search_folders(target: Target) -> tuple[list[str], str]:
