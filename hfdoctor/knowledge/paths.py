@@ -6,6 +6,8 @@ that Windows sees is ``len(site_packages) + 1 + length``.
 
 from __future__ import annotations
 
+from functools import cache
+
 import msgspec
 
 from hfdoctor.knowledge.loader import Row, load_table
@@ -99,6 +101,7 @@ def load_closures() -> tuple[Closure, ...]:
     return load_table("closures", Closure)
 
 
+@cache
 def install_paths(root: str, python: tuple[int, int]) -> InstallPaths | None:
     """Return the longest paths that installing ``root`` writes on 64-bit Windows for this Python.
 
