@@ -72,7 +72,7 @@ class Environment:
     def _read_stamp(self) -> dict[str, Any]:
         try:
             stamp = json.loads((self.folder / STAMP).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return stamp if isinstance(stamp, dict) else {}
 
@@ -94,8 +94,7 @@ class Environment:
             stamp.get("key") == self.key()
             and isinstance(extras, list)
             and set(self.extras) <= set(extras)
-            and self.has_interpreter()
-            and all(self.program(name).is_file() for name in self.programs)
+            and self._has_programs()
         )
 
     def made_here(self) -> bool:
@@ -104,7 +103,10 @@ class Environment:
 
     def made_for_this(self) -> bool:
         """Whether it was finished for these inputs, if perhaps with fewer extras: adding to it is enough."""
-        return self._read_stamp().get("key") == self.key() and self.has_interpreter()
+        return self._read_stamp().get("key") == self.key() and self._has_programs()
+
+    def _has_programs(self) -> bool:
+        return self.has_interpreter() and all(self.program(name).is_file() for name in self.programs)
 
     def has_interpreter(self) -> bool:
         """Whether the interpreter and the base installation it needs exist."""
@@ -122,6 +124,11 @@ class Environment:
         return False
 
     # -- whose folder it is --------------------------------------------------------------------------------------
+
+    def site_packages(self) -> list[Path]:
+        """The folder of the installed packages (one, if the environment is whole)."""
+        pattern = "Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages"
+        return list(self.folder.glob(pattern))
 
     def ownership(self) -> str:
         """``free`` (nothing there), ``ours``, ``foreign`` (a working environment somebody else made) or ``other``.

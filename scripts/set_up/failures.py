@@ -43,6 +43,10 @@ _CAUSES = (
     ),
     (r"\b401\b|\b403\b", "the package index refused access (401 or 403)"),
     (
+        r"from versions: none",
+        "the package index lacks what is needed, or cannot be reached",
+    ),
+    (
         r"No module named '?ensurepip|ensurepip is (not available|disabled)",
         "this Python comes without pip, and there is no uv (on Debian and Ubuntu: apt install python3-venv)",
     ),
@@ -58,12 +62,13 @@ def cause_of(output: str) -> str:
             return words
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     # pip ends with a general remark, uv with the root of the chain of causes
-    said = [line for line in lines if _REASON.match(line) and "subprocess-exited-with-error" not in line]
+    said = [line for line in lines if _REASON.match(line) and not _REMARK.search(line)]
     chosen = (said or lines or ["it said nothing"])[-1]
     return (_REASON.sub("", chosen) or chosen)[:200]
 
 
-_REASON = re.compile(r"(error|fatal|cause|caused by)\b[:\s]*", re.IGNORECASE)
+_REASON = re.compile(r"(error|fatal|cause|caused by)\b[:\s]*|(?=\w+(Error|Exception): )", re.IGNORECASE)
+_REMARK = re.compile(r"subprocess-exited-with-error|metadata-generation-failed|Failed to build")
 
 
 def long_path_hint(folder: Path, longest_inside: int, output: str) -> str:

@@ -140,6 +140,20 @@ class Installer:
                 say(f"hfdoctor set-up: uv cannot install ({failed}); trying pip")
         self._pip_install(*pip_options, *what)
 
+    def install_project(self) -> None:
+        """Install the project, editable, with the environment's extras. Raises SetUpError, OSError."""
+        extras = f"[{','.join(self.target.extras)}]" if self.target.extras else ""
+        self.install("-e", "." + extras)
+        if str(self.project).isascii():
+            return
+        # An editable install is a .pth file that names the folder in UTF-8, which Python before 3.13 reads in the
+        # locale's encoding: under a Korean user folder on Windows the package would not be found, or no Python
+        # would start in the environment. The same in ASCII can be read by all.
+        line = f"import os, sys; sys.path.append(os.fsdecode({os.fsencode(self.project)!r}))\n"
+        for packages in self.target.site_packages():
+            for path in packages.glob("*hfdoctor*.pth"):
+                path.write_text(line, encoding="ascii")
+
     def fetch_uv(self) -> None:
         """Put uv into the environment if none is at hand. Without success pip does the work."""
         if self.find_uv() is None:
@@ -176,8 +190,7 @@ class Installer:
         raise self._give_up(f"cannot install into {self.target.folder}", last)
 
     def _has_pip(self) -> bool:
-        pattern = "Lib/site-packages/pip" if os.name == "nt" else "lib/python*/site-packages/pip"
-        return any(self.target.folder.glob(pattern))
+        return any((packages / "pip").is_dir() for packages in self.target.site_packages())
 
     def _give_up(self, what: str, why: StepFailed) -> SetUpError:
         return SetUpError(f"hfdoctor set-up: {what}: {why}; all output is in {self.log}")

@@ -1,0 +1,171 @@
+"""Where the environment goes, and the places where it cannot be made: one line, never a trace."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .checkout import Checkout, base_python, program, told
+
+pytestmark = pytest.mark.allow_subprocess
+
+
+def one_line(result: subprocess.CompletedProcess[str], exit_code: int) -> str:
+    """The line that says what went wrong, after checking that it is alone but for announcements."""
+    assert result.returncode == exit_code, result.stdout + result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    *before, last = result.stderr.splitlines()
+    assert all("(once)" in line or "trying pip" in line for line in before), result.stderr
+    return last
+
+
+@pytest.fixture
+def closed_index() -> str:
+    """The address of a package index where nobody answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/simple"
+
+
+def test_folder_with_spaces_and_korean_letters(
+    new_checkout: Callable[..., Checkout], uv_environ: dict[str, str]
+) -> None:
+    checkout = new_checkout("모델 점검 (new) [1] #2 %20", **uv_environ)
+    first = checkout.run("--version")
+    assert (first.returncode, first.stdout[:9]) == (0, "hfdoctor "), first.stderr
+    checkout.echo()
+    second = checkout.run("모델", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert second.stderr == ""
+    assert Path(told(second)["prefix"]).name == ".venv"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["uv", "pip"])
+def test_no_network_is_one_line(
+    how: str,
+    new_checkout: Callable[..., Checkout],
+    uv_environ: dict[str, str],
+    no_uv_environ: dict[str, str],
+    closed_index: str,
+    tmp_path: Path,
+) -> None:
+    offline = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": closed_index,
+        "PIP_FIND_LINKS": "",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRIES": "1",
+        "UV_HTTP_RETRIES": "0",
+        # the path does not fit the code page of the terminal
+        "PYTHONIOENCODING": "cp1252",
+    }
+    environ = uv_environ | {"UV_CACHE_DIR": str(tmp_path / "cold")} if how == "uv" else no_uv_environ
+    checkout = new_checkout("모델", **environ, **offline)
+    result = checkout.run("--version", python=base_python())
+    line = one_line(result, 3)
+    assert "the package index cannot be reached" in line
+    assert line.isascii()
+    assert r"\ubaa8\ub378" in line
+    assert ("trying pip" in result.stderr) == (how == "uv")
+    # what failed is not taken for an environment, and works as soon as the network does
+    assert not checkout.finished()
+
+
+@pytest.mark.parametrize("program_file", [True, False])
+@pytest.mark.slow
+def test_a_uv_that_fails_is_replaced_by_pip(
+    new_checkout: Callable[..., Checkout], no_uv_environ: dict[str, str], tmp_path: Path, program_file: bool
+) -> None:
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "uv").write_text("#!/bin/sh\necho 'error: out of order' >&2\nexit 9\n" if program_file else "no program")
+    (bin / "uv").chmod(0o755)
+    checkout = new_checkout(PATH=f"{bin}:{no_uv_environ['PATH']}")
+    result = checkout.run("--version", python=base_python())
+    assert result.returncode == 0, result.stderr
+    assert "uv cannot make the environment (" in result.stderr
+    assert "uv cannot install (" in result.stderr
+    assert ("out of order" in result.stderr) == program_file
+
+
+@pytest.mark.slow
+def test_a_checkout_that_cannot_be_written(checkout: Checkout, tmp_path: Path) -> None:
+    """On a read-only mount: the same for root, whom permissions do not stop."""
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, checkout.folder]
+    try:
+        possible = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        possible = False
+    if not possible:
+        pytest.skip("a read-only mount cannot be made here")
+
+    def run(**environ: str) -> subprocess.CompletedProcess[str]:
+        start = [*command, sys.executable, checkout.bootstrap, "--version"]
+        environ = checkout.full_environ(**environ)
+        return subprocess.run(start, env=environ, capture_output=True, text=True, check=False, timeout=120)
+
+    line = one_line(run(), 3)
+    assert "Read-only file system" in line
+    assert "HFDOCTOR_VENV" in line
+    elsewhere = run(HFDOCTOR_VENV=str(tmp_path / "elsewhere"))
+    assert (elsewhere.returncode, elsewhere.stdout[:9]) == (0, "hfdoctor "), elsewhere.stderr
+    assert run(HFDOCTOR_VENV=str(tmp_path / "elsewhere")).stderr == ""
+
+
+@pytest.mark.parametrize("in_the_way", ["a file", "a dangling link", "below a file"])
+def test_something_in_the_way(checkout: Checkout, tmp_path: Path, in_the_way: str) -> None:
+    if in_the_way == "a file":
+        checkout.venv.write_text("")
+    elif in_the_way == "a dangling link":
+        checkout.venv.symlink_to(tmp_path / "gone")
+    named = str(checkout.folder / "pyproject.toml" / "venv") if in_the_way == "below a file" else ""
+    assert one_line(checkout.run("--version", HFDOCTOR_VENV=named), 3).startswith("hfdoctor set-up: ")
+
+
+def test_a_named_folder_with_other_things_in_it_is_left_alone(checkout: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("miaow")
+    line = one_line(checkout.run("--version", HFDOCTOR_VENV=str(tmp_path / "photos")), 2)
+    assert "neither empty nor a virtual environment" in line
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_environment_somebody_else_made_is_added_to(checkout: Checkout, named: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs" if named else checkout.venv
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (folder / "theirs").write_text("")
+    environ = {"HFDOCTOR_VENV": str(folder)} if named else {}
+    first = checkout.run("--version", **environ)
+    assert first.returncode == 0, first.stderr
+    assert "adding to" in first.stderr
+    assert checkout.run("--version", **environ).stderr == ""
+    # not even after a change that makes us replace an environment of our own
+    (checkout.folder / "pyproject.toml").open("a").write("\n")
+    assert "adding to" in checkout.run("--version", **environ).stderr
+    assert (folder / "theirs").exists()
+    checkout.echo()
+    python = program(folder, "python")
+    assert told(checkout.run(python=python, **environ))["by"] == str(python), "it may be the patient"
+
+
+def test_what_is_left_in_our_own_place_is_replaced(checkout: Checkout) -> None:
+    checkout.venv.mkdir()
+    (checkout.venv / "pyvenv.cfg").write_text("home = /gone\n")
+    (checkout.venv / "bin").mkdir()
+    (checkout.venv / "bin" / "python").symlink_to("/gone/python")
+    result = checkout.run("--version")
+    assert (result.returncode, result.stdout[:9]) == (0, "hfdoctor "), result.stderr
+
+
+def test_an_incomplete_checkout(checkout: Checkout) -> None:
+    (checkout.folder / "pyproject.toml").unlink()
+    assert "pyproject.toml: No such file" in one_line(checkout.run("--version"), 3)
