@@ -20,5 +20,12 @@ For which interpreters there are wheels (``hfdoctor.knowledge.wheels``)
 How much an install weighs (``hfdoctor.knowledge.sizes``)
     ``install_size(os, machine) -> InstallSize | None``: bytes and files of torch + transformers and all they need.
 
+What installers do with long names (``hfdoctor.knowledge.installers``)
+    ``load_installer_places()``: the folders that pip and uv make below their cache and the temporary folder.
+
+Smaller tables
+    ``companions.companion_for("torchvision", "2.13.0+cu130")``, ``settings.changes_for(name, library, installed)``,
+    ``baselines.cpu_baseline("numpy", "2.4.6", "x86_64")``, ``baselines.load_python_releases()``.
+
 KnowledgeError (``hfdoctor.knowledge.loader``) means that hfdoctor's own installation is damaged.
 """

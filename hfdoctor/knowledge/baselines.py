@@ -19,8 +19,9 @@ class PythonRelease(Row, frozen=True, kw_only=True):
 class CpuBaseline(Row, frozen=True, kw_only=True):
     """Processor features that a package's wheels cannot run without, from release ``since`` on and before ``before``.
 
-    ``machine`` is ``x86_64``; ``features`` are named as Linux names them in /proc/cpuinfo. ``verified`` is False where
-    it is not known whether every release of the range needs them: such a row never makes a finding by itself.
+    ``machine`` is ``x86_64``; ``features`` are named as Linux names them in /proc/cpuinfo, except ``sse3``, which it
+    calls ``pni``; ``symptoms`` are what is said where they are missing. ``verified`` is False where it is not known
+    whether every release of the range needs them: such a row never makes a finding by itself.
     """
 
     package: str
@@ -28,7 +29,7 @@ class CpuBaseline(Row, frozen=True, kw_only=True):
     since: str
     before: str | None
     features: tuple[str, ...]
-    symptom: str
+    symptoms: tuple[str, ...]
     verified: bool
 
 
@@ -37,7 +38,7 @@ def load_python_releases() -> tuple[PythonRelease, ...]:
     return load_table("python_releases", PythonRelease)
 
 
-def load_cpu_baselines() -> tuple[CpuBaseline, ...]:
+def load_cpu_baseline() -> tuple[CpuBaseline, ...]:
     """All rows; KnowledgeError when the table is damaged."""
     return load_table("cpu_baseline", CpuBaseline)
 
@@ -53,7 +54,7 @@ def cpu_baseline(package: str, release: str, machine: str) -> CpuBaseline | None
     return next(
         (
             row
-            for row in load_cpu_baselines()
+            for row in load_cpu_baseline()
             if row.package == package
             and row.machine == machine
             and Version(row.since) <= version

@@ -71,13 +71,15 @@ def windows_closures(index: Index, as_of: str) -> tuple[list[JsonRow], list[str]
     return rows, gaps
 
 
-def path_rows(index: Index, closures: list[JsonRow], as_of: str) -> list[JsonRow]:
+def path_rows(
+    index: Index, closures: list[JsonRow], as_of: str, also: tuple[tuple[str, str], ...] = ALSO_MEASURED
+) -> list[JsonRow]:
     """One row per release; its wheels for other Pythons share the row where their names have the same lengths."""
     wanted: dict[tuple[str, Version], list[PublishedFile]] = {}
     for closure in closures:
         for package, filename in closure["wheels"].items():
             _want(wanted, package, index.wheel_named(package, filename))
-    for package, version in ALSO_MEASURED:
+    for package, version in also:
         for file in index.files(package):
             if file.version == Version(version) and file.filename.endswith("-win_amd64.whl"):
                 _want(wanted, package, file)

@@ -56,7 +56,7 @@ def _package_rows(index: Index, package: str, newest_python: int, as_of: str) ->
             releases[file.version].append(file)
     minors_kept: set[tuple[int, ...]] = set()
     seen: set[tuple[object, ...]] = set()
-    rows = []
+    rows: list[JsonRow] = []
     for release in sorted(releases, reverse=True):
         files = releases[release]
         supported = {entry for file in files for entry in _supports(file, newest_python)}
