@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PureWindowsPath
 
 from ..facts.snapshot import Snapshot
@@ -27,6 +27,9 @@ class Reach:
     path: str
     length: int
     limit: int
+    #: the folder, and the name in it
+    folder: str = ""
+    name: str = ""
     package: str = ""
     release: str = ""
     #: the wheel in which the name was measured, and the day
@@ -46,8 +49,9 @@ def units(text: str) -> int:
 
 def reach(folder: str, name: str, limit: int = FILE_LIMIT) -> Reach:
     """``name`` (with forward slashes) inside ``folder``."""
-    path = folder.rstrip("\\/") + "\\" + name.replace("/", "\\")
-    return Reach(path, units(path), limit)
+    folder, name = folder.rstrip("\\/"), name.replace("/", "\\")
+    path = f"{folder}\\{name}"
+    return Reach(path, units(path), limit, folder, name)
 
 
 def install_folder(s: Snapshot) -> str:
@@ -109,7 +113,7 @@ def _reaches(
     found = []
     for entry in entries:
         one = reach(folder, source(entry.path) if source_of else entry.path, limit)
-        found.append(Reach(one.path, one.length, limit, table.root, table.release, entry.wheel, entry.as_of))
+        found.append(replace(one, package=table.root, release=table.release, wheel=entry.wheel, as_of=entry.as_of))
     return found
 
 

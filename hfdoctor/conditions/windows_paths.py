@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..facts.fact import FactMissing
 from ..facts.sections.windows import Windows
@@ -19,6 +20,7 @@ from .path_lengths import (
     longest_library,
     reach,
     short_environment,
+    units,
 )
 
 KEY = r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem"
@@ -82,8 +84,8 @@ def long_paths_work(windows: Windows) -> bool:
 
 def missing(s: Snapshot, goal: Goal) -> list[str]:
     """The goal's packages that are not installed yet."""
-    there = {distribution.name.lower() for distribution in s.packages.distributions.need()}
-    return [name for name in goal.packages if name.lower() not in there]
+    there = s.packages.installed()
+    return [name for name in goal.packages if name not in there]
 
 
 def measured(s: Snapshot, packages: Sequence[str]) -> list[InstallPaths]:
@@ -106,7 +108,7 @@ def installed_names(s: Snapshot) -> list[Reach]:
         if entry.longest_code and entry.path and entry.name not in imported:
             # where its .dist-info stands, its files stand
             one = reach(entry.path.replace("/", "\\").rpartition("\\")[0], entry.longest_code)
-            found.append(Reach(one.path, one.length, one.limit, entry.name, entry.version))
+            found.append(replace(one, package=entry.name, release=entry.version))
     return found
 
 
@@ -162,10 +164,13 @@ def _names_of(names: Sequence[Reach]) -> str:
 
 
 def _lengths(s: Snapshot, names: Sequence[Reach]) -> list[Clue]:
-    """One line a package: which name, how long, and where that was measured."""
-    found = []
+    """One line a folder, then one a package: which name it brings, how long it gets, and where that was measured."""
+    found = [
+        Clue(s.target.paths, folder, "folder", {"folder": folder, "length": units(folder)})
+        for folder in dict.fromkeys(one.folder for one in names)
+    ]
     for one in names:
-        fields: dict[str, Plain] = {"path": one.path, "length": one.length, "limit": one.limit, "package": one.package}
+        fields: dict[str, Plain] = {"name": one.name, "length": one.length, "package": one.package}
         says = "name_installed"
         if one.wheel:
             says = "name_measured" if one.limit == FILE_LIMIT else "folder_measured"
@@ -250,11 +255,11 @@ WINDOWS_LONG_PATH = Condition(
         "Windows allows {limit}",
         "cannot_load": "Windows cannot load libraries of {packages} here: names of {length} characters, "
         "the limit for libraries is {limit}",
-        "name_measured": "{package} brings a file whose name gets {length} characters long here: {path} "
+        "folder": "packages go into {folder} ({length} characters)",
+        "name_measured": "{package}: {length} characters in all with the file {name} (measured in {wheel}, {as_of})",
+        "folder_measured": "{package}: {length} characters in all with the folder {name} "
         "(measured in {wheel}, {as_of})",
-        "folder_measured": "{package} brings a folder whose name gets {length} characters long here: {path} "
-        "(measured in {wheel}, {as_of})",
-        "name_installed": "installed, {length} characters: {path}",
+        "name_installed": "{package}: {length} characters in all with the installed file {name}",
         "registry_absent": "long paths are off: {name} is not set in {key}",
         "registry_off": "long paths are off: {name} in {key} is {value} ({type}); the REG_DWORD 1 switches them on",
         "registry_on": "{name} in {key} is 1 (REG_DWORD)",

@@ -25,15 +25,16 @@ def _vc_redist(s: Snapshot, goal: Goal) -> Verdict:
     platform = s.target.interpreter.need().platform
     if platform != "win-amd64":
         return Skip("other_platform", {"platform": platform})
-    for trial in s.packages.imports.maybe() or ():
-        if trial.package == "torch" and trial.ok:
-            return Pass(1, [Clue(s.packages.imports, trial.version, "imported")])
+    if s.packages.imported("torch"):
+        return Pass(1, [Clue(s.packages.imports, "torch", "imported")])
     copies = windows.vc_libraries.need()
     found = {copy.name.lower(): copy for copy in reversed(copies)}
     gone = [name for name in TORCH_NEEDS if name not in found]
     if not gone:
         shown = [f"{copy.path} {copy.version}".rstrip() for copy in (found[name] for name in TORCH_NEEDS)]
         return Pass(len(TORCH_NEEDS), [Clue(windows.vc_libraries, shown)])
+    if s.packages.imports.status not in ("known", "absent", "not-run"):
+        s.packages.imports.need()  # --deep asked, and how it went is not known: it may have gone well
     runtimes = [runtime.version for runtime in windows.vc_runtimes.maybe() or () if runtime.arch == "x64"]
     names = ", ".join(gone)
     clues = [Clue(windows.vc_libraries, gone, "nowhere", {"names": names})]
