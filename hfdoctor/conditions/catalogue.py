@@ -5,10 +5,16 @@ One module a family; each exports ``CONDITIONS``. The order here is the order of
 
 from __future__ import annotations
 
-from . import limits, windows
+from . import limits, python_environment, python_settings, python_wheels, windows
 from .model import Condition
 
-FAMILIES: tuple[tuple[Condition, ...], ...] = (limits.CONDITIONS, windows.CONDITIONS)
+FAMILIES: tuple[tuple[Condition, ...], ...] = (
+    python_environment.CONDITIONS,
+    python_settings.CONDITIONS,
+    python_wheels.CONDITIONS,
+    limits.CONDITIONS,
+    windows.CONDITIONS,
+)
 
 CATALOGUE: tuple[Condition, ...] = tuple(condition for family in FAMILIES for condition in family)
 
