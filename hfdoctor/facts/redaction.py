@@ -43,3 +43,18 @@ def without_credentials(text: str) -> str:
     elif "@" in text:
         text = _BARE_USER_INFO.sub(f"{MASK}@", text)
     return _TOKENS.sub(MASK, text)
+
+
+def proxy_without_credentials(value: str) -> tuple[str, bool]:
+    """A proxy setting with ``***`` for user name and password, and whether these were written so that it fails.
+
+    They do where a letter stands in them that has a meaning in a URL (``/``, ``?``, ``#`` ...) and is not written as
+    ``%XX``: pip and the hub's client then take a part of the password for the host or the port.
+    """
+    head, slashes, rest = value.partition("://")
+    if not slashes:
+        head, rest = "", value
+    user, at, host = rest.rpartition("@")
+    if not at:
+        return value, False
+    return f"{head}{slashes}{MASK}@{host}", any(letter in "/?#[]\\" for letter in user)

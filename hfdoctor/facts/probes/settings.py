@@ -8,7 +8,7 @@ from ..fact import Fact, known
 from ..legible import legible
 from ..observe import observe
 from ..probe import Context
-from ..redaction import is_secret, without_credentials
+from ..redaction import is_secret, proxy_without_credentials, without_credentials
 from ..sections.settings import Variable
 
 #: variables that steer the libraries, the installers and the interpreter
@@ -67,6 +67,9 @@ def variables(environ: Mapping[str, str]) -> Fact[list[Variable]]:
         value = environ[name]
         if is_secret(name):
             found.append(Variable(name=legible(name), secret=True, length=len(value)))
+        elif upper.endswith("_PROXY") and upper != "NO_PROXY":
+            masked, unescaped = proxy_without_credentials(legible(value))
+            found.append(Variable(name=legible(name), value=masked, unescaped=unescaped))
         else:
             found.append(Variable(name=legible(name), value=without_credentials(legible(value))))
     return known(found, "environment")

@@ -17,6 +17,8 @@ class Variable(msgspec.Struct, omit_defaults=True):
     value: str = ""
     secret: bool = False
     length: int = 0
+    #: the user name or password of a proxy, masked here, holds letters that a URL must have as %XX
+    unescaped: bool = False
 
 
 class CertificateSetting(msgspec.Struct, omit_defaults=True):
