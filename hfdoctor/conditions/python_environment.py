@@ -16,6 +16,7 @@ from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatme
 ELSEWHERE = {
     "base-gone": "python-environment-moved",
     "no-interpreter": "python-environment-moved",
+    "broken-config": "python-environment-moved",
     "startup-file": "python-settings",
     "settings": "python-settings",
     "store-stub": "python-store-stub",
@@ -74,7 +75,7 @@ def _moved(s: Snapshot, goal: Goal) -> Verdict:
         return Skip("no_environment")
     start = s.target.start.need()
     if not start.ok:
-        if start.trouble in ("base-gone", "no-interpreter"):
+        if ELSEWHERE.get(start.trouble) == "python-environment-moved":
             return _base_gone(s, environment, start)
         return Skip("does_not_start")
     interpreter = s.target.interpreter.need()
@@ -125,7 +126,7 @@ def _base_gone(s: Snapshot, environment: str, start: Start) -> Fail:
     if base is not None and not base.exists:
         clues.append(Clue(s.target.base, base.home, "home_gone", {"home": base.home}))
     fields: dict[str, Plain] = {"environment": environment}
-    says = "base_gone" if start.trouble == "base-gone" else "no_interpreter"
+    says = {"base-gone": "base_gone", "no-interpreter": "no_interpreter"}.get(start.trouble, "broken_config")
     return Fail(says, "error", "observed", clues, fields, _make_again(s, environment))
 
 
@@ -155,6 +156,7 @@ PYTHON_ENVIRONMENT_MOVED = Condition(
         "does_not_start": "it does not start, for another reason",
         "base_gone": "the environment {environment} cannot start: the Python it was made from is gone",
         "no_interpreter": "the environment {environment} has no interpreter any more",
+        "broken_config": "the environment {environment} cannot start: its pyvenv.cfg cannot be read",
         "start_says": "{detail}",
         "home_gone": "its pyvenv.cfg names {home} as the home of that Python, and there is none",
         "not_itself": "the Python in {environment} does not see that environment's packages",

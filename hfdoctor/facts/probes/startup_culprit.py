@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import time
 
@@ -24,7 +25,11 @@ os.write(1, b"hfdoctor-survived")
 
 TRY_MODULE = """
 import os, sys
+del sys.path[0]
 sys.path.extend(sys.argv[2:])
+import importlib.util
+spec = importlib.util.find_spec(sys.argv[1])
+os.write(1, ascii((spec and spec.origin) or "").encode() + b"\\n")
 try:
     __import__(sys.argv[1])
 except Exception:
@@ -34,7 +39,7 @@ os.write(1, b"hfdoctor-survived")
 
 
 def find_culprit(context: Context, python: str, folders: list[str], version: tuple[int, int]) -> tuple[str, str]:
-    """(path or module name, what it does) of the start-up file that stops the interpreter; ("", "") if none was found.
+    """(path, what it does) of the start-up file that stops the interpreter; ("", "") if none was found.
 
     ``folders`` are those whose .pth files site reads.
     """
@@ -42,23 +47,26 @@ def find_culprit(context: Context, python: str, folders: list[str], version: tup
     for entry in pth_files(folders, version):
         path = entry["path"]
         if entry["error"].startswith("undecodable"):
-            return path, entry["error"]
+            return path, f"cannot be read ({entry['error']})"
         if not entry["executes"] or time.monotonic() > over:
             continue
-        why = _trial(context, python, TRY_PTH, os.path.dirname(path), os.path.basename(path))
+        why, _ = _trial(context, python, TRY_PTH, os.path.dirname(path), os.path.basename(path))
         if why:
             return path, why
     for name in ("sitecustomize", "usercustomize"):
         if time.monotonic() > over:
             break
-        why = _trial(context, python, TRY_MODULE, name, *folders)
+        why, origin = _trial(context, python, TRY_MODULE, name, *folders)
         if why:
-            return name, why
+            return origin or name, why
     return "", ""
 
 
-def _trial(context: Context, python: str, code: str, *arguments: str) -> str:
-    """What went wrong when this file alone was processed; "" if the interpreter survived it."""
+def _trial(context: Context, python: str, code: str, *arguments: str) -> tuple[str, str]:
+    """(what went wrong when this file alone was processed, the module's path as it was printed before).
+
+    The first is "" if the interpreter survived.
+    """
     try:
         ended = run_child(
             [python, "-S", "-B", "-c", code, *arguments],
@@ -67,8 +75,14 @@ def _trial(context: Context, python: str, code: str, *arguments: str) -> str:
             cwd=folder_to_run_in(context),
         )
     except OSError:
-        return ""
-    return "" if SURVIVED in ended.stdout else how_it_ended(ended)
+        return "", ""
+    if SURVIVED in ended.stdout:
+        return "", ""
+    try:
+        origin = ast.literal_eval(ended.stdout.partition(b"\n")[0].decode("ascii"))
+    except (ValueError, SyntaxError):
+        origin = ""
+    return how_it_ended(ended), origin if isinstance(origin, str) else ""
 
 
 def how_it_ended(ended: Ended) -> str:

@@ -179,10 +179,11 @@ def _fill_from_outside(context: Context, target: Target, choice: Choice, started
         from .startup_culprit import find_culprit
 
         start.culprit, why = find_culprit(context, choice.python, folders, version)
-        if not start.culprit and target.pyvenv_cfg.status == "failed":
-            start.culprit, why = target.pyvenv_cfg.source, target.pyvenv_cfg.reason
         if start.culprit:
-            start.trouble, start.detail = "startup-file", why
+            start.detail = why
+        elif target.pyvenv_cfg.status == "failed":
+            start.trouble, start.culprit = "broken-config", target.pyvenv_cfg.source
+            start.detail = target.pyvenv_cfg.reason
     target.start = known(start, choice.python)
     _give_up(target, source)
 
