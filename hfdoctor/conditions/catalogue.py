@@ -5,13 +5,14 @@ One module a family; each exports ``CONDITIONS``. The order here is the order of
 
 from __future__ import annotations
 
-from . import limits, python_environment, python_settings, python_wheels, windows
+from . import installation, limits, python_environment, python_settings, python_wheels, windows
 from .model import Condition
 
 FAMILIES: tuple[tuple[Condition, ...], ...] = (
     python_environment.CONDITIONS,
     python_settings.CONDITIONS,
     python_wheels.CONDITIONS,
+    installation.CONDITIONS,
     limits.CONDITIONS,
     windows.CONDITIONS,
 )

@@ -298,9 +298,10 @@ def _look_without_record(name: str, folder: str, judge: FileJudge, result: Packa
 
 def _count(result: PackageFiles, damages: Iterable[Damage]) -> None:
     order = ("code", "data", "headers", "extra")
-    listed = sorted(damages, key=lambda damage: (order.index(damage.part), damage.path))
-    result.damaged = len(listed)
-    for damage in listed:
+    listed = sorted(damages, key=lambda damage: (damage.kind == "altered", order.index(damage.part), damage.path))
+    result.altered = sum(damage.kind == "altered" for damage in listed)
+    result.damaged = len(listed) - result.altered
+    for damage in listed[: result.damaged]:
         result.damaged_parts[damage.part] = result.damaged_parts.get(damage.part, 0) + 1
     result.damages = listed[:MOST_LISTED]
 

@@ -31,6 +31,7 @@ _OPENMP = (
     ("llvm", re.compile(r"libomp(?:140\.x86_64)?\.(?:dll|so|dylib)|libomp-[0-9a-f]+\.so.*", re.I)),
     ("gnu", re.compile(r"libgomp(?:-[0-9a-f]+)?\.(?:so[.0-9]*|dylib)|libgomp-1\.dll", re.I)),
     ("msvc", re.compile(r"vcomp140\.dll", re.I)),
+    ("mkl", re.compile(r"mkl_intel_thread(?:\.\d+)?\.dll", re.I)),
 )
 
 
@@ -113,6 +114,6 @@ def read_openmp(folders: Sequence[str], prefix: str) -> list[OpenMPRuntime]:
             continue
         for name in names:
             for family, pattern in _OPENMP:
-                if "omp" in name and pattern.fullmatch(name):
+                if ("omp" in name or "mkl" in name) and pattern.fullmatch(name):
                     found.append(OpenMPRuntime(family, legible(f"{place}{os.sep}{name}"), package))
     return found

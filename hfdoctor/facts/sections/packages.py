@@ -87,8 +87,8 @@ FILE_PARTS = {
 class PackageFiles(msgspec.Struct, omit_defaults=True):
     """The files of one distribution held against its RECORD.
 
-    ``damages`` lists at most 20, those of code first; the counts are whole. Compiled .pyc files, files outside
-    site-packages (scripts) and the .dist-info folder's own are not counted.
+    ``damages`` lists at most 20, those of code first and mere alterations last; the counts are whole. Compiled .pyc
+    files, files outside site-packages (scripts) and the .dist-info folder's own are not counted.
     """
 
     name: str
@@ -99,9 +99,12 @@ class PackageFiles(msgspec.Struct, omit_defaults=True):
     checked: int
     #: files whose content was checked (--deep)
     hashed: int = 0
+    #: files with a damage other than ``altered``
     damaged: int = 0
+    #: whole files that are not those which were installed: edited, patched, stripped, signed
+    altered: int = 0
     damages: list[Damage] = []
-    #: number of damaged files for each part that has any
+    #: number of ``damaged`` files for each part that has any
     damaged_parts: dict[str, int] = {}
     #: in the closure of transformers and torch (else one of the optional companions)
     required: bool = False
@@ -167,7 +170,10 @@ class NumpyClient(msgspec.Struct):
 
 
 class OpenMPRuntime(msgspec.Struct):
-    """A copy of an OpenMP runtime: family is intel (libiomp5), llvm (libomp), gnu (libgomp), msvc (vcomp)."""
+    """A copy of an OpenMP runtime: family is intel (libiomp5), llvm (libomp), gnu (libgomp), msvc (vcomp).
+
+    ``mkl`` is no runtime but Intel's library that loads one: mkl_intel_thread.
+    """
 
     family: str
     path: str

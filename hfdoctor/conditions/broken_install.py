@@ -1,0 +1,306 @@
+"""broken-install: a package is listed as installed, and is not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..facts.sections.packages import DAMAGE_KINDS, METADATA_PROBLEMS, RECORD_PROBLEMS, Distribution, PackageFiles
+from ..facts.snapshot import Snapshot
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .reinstall import WORDS, reinstall
+from .seen_imports import WORDS as IMPORT_WORDS
+from .seen_imports import import_failure, may_be_error, seen_working
+
+#: damaged files that are shown of one package
+SHOWN = 3
+
+
+@dataclass
+class _Patient:
+    """What is known of one package: all descriptions of it in its folder, and its files under each of them."""
+
+    name: str
+    entries: list[Distribution]
+    files: list[PackageFiles]
+
+    @property
+    def first(self) -> Distribution:
+        return next((entry for entry in self.entries if not entry.problem), self.entries[0])
+
+
+def _broken_install(s: Snapshot, goal: Goal) -> Verdict:
+    distributions = s.packages.distributions.need()
+    fails: list[Fail] = []
+    held = s.packages.files.maybe() or []
+    for patient in _patients(distributions, held):
+        trouble = _versions(s, goal, patient) or _files(s, goal, patient) or _description(s, goal, patient)
+        if trouble:
+            fails.append(trouble)
+    fails += _orphans(s, goal)
+    fails += _leftovers(s, goal)
+    failure = import_failure(s, goal, {str(fail.fields.get("package")) for fail in fails})
+    if failure:
+        fails.insert(0, failure)
+    if fails:
+        return fails
+    for fact in (s.packages.files, s.packages.leftovers, s.packages.orphans):
+        fact.need()
+    if not distributions:
+        return Skip("nothing_installed")
+    checked = sum(files.checked for files in held)
+    fields: dict[str, Plain] = {"packages": len(distributions), "files": checked}
+    return Pass(len(distributions) + checked, [Clue(s.packages.files, checked, "whole", fields), *_harmless(s, held)])
+
+
+def _patients(distributions: Sequence[Distribution], held: Sequence[PackageFiles]) -> list[_Patient]:
+    patients: dict[str, _Patient] = {}
+    for entry in distributions:
+        if not entry.shadowed:
+            patients.setdefault(entry.name, _Patient(entry.name, [], [])).entries.append(entry)
+    for files in held:
+        if files.name in patients:
+            patients[files.name].files.append(files)
+    return list(patients.values())
+
+
+def _severity(s: Snapshot, goal: Goal, name: str, required: bool) -> Severity:
+    """An error where what the person asked for needs the package and was not seen working in spite of it."""
+    wanted = required or name in goal.packages
+    return "error" if wanted and may_be_error(s) and not seen_working(s, goal, name) else "warning"
+
+
+# -- two versions at once ---------------------------------------------------------------------------------------------
+
+
+def _versions(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
+    wheels = [entry for entry in patient.entries if entry.path.lower().endswith(".dist-info")]
+    if len({entry.version for entry in wheels}) < 2:
+        return None
+    matters = bool(patient.files)
+    whole = {files.path for files in patient.files if not files.problem and not files.damaged_parts.get("code")}
+    true = [entry for entry in wheels if entry.path in whole and not entry.problem]
+    severity: Severity = "warning" if matters else "note"
+    if matters and not true and any(files.required for files in patient.files):
+        severity = _severity(s, goal, patient.name, required=True)
+    keep = true[0] if len(true) == 1 else max(wheels, key=lambda entry: (not entry.problem, _order(entry.version)))
+    steps = [Step(says="delete", fields={"path": entry.path}) for entry in wheels if entry is not keep]
+    says = "versions_one_whole" if len(true) == 1 else "versions"
+    fields: dict[str, Plain] = {
+        "package": patient.name,
+        "versions": " and ".join(sorted({entry.version or "(unknown)" for entry in wheels}, key=_order)),
+        "version": keep.version,
+    }
+    clues = [
+        Clue(s.packages.distributions, entry.path, "description", {"path": entry.path, "version": entry.version})
+        for entry in wheels
+    ]
+    treatment = Treatment("confirm", [*steps, *reinstall(s, keep, over=keep.path not in whole)])
+    return Fail(says, severity, "derived", clues, fields, treatment, examined=len(wheels))
+
+
+def _order(version: str) -> tuple[tuple[int, int | str], ...]:
+    """Good enough to put two releases of one package in order."""
+    parts = version.replace("+", ".").replace("-", ".").split(".")
+    return tuple((1, int(part)) if part.isdigit() and part.isascii() else (0, part) for part in parts)
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def _files(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
+    broken = [files for files in patient.files if files.damaged or files.altered]
+    if not broken or len(broken) < len([files for files in patient.files if not files.problem]):
+        return None  # another description of the same version fits
+    files = broken[0]
+    entry = next((entry for entry in patient.entries if entry.path == files.path), patient.first)
+    code, data = files.damaged_parts.get("code", 0), files.damaged_parts.get("data", 0)
+    headers = files.damaged_parts.get("headers", 0)
+    severity: Severity = "note"
+    if code:
+        severity = _severity(s, goal, files.name, files.required)
+    elif data:
+        severity = "warning"
+    elif not headers and not _edited(files):
+        return None  # tests, type stubs and documentation stop nothing
+    count = code + data + headers if files.damaged else files.altered
+    fields: dict[str, Plain] = {"package": files.name, "version": files.version, "count": count}
+    clues = []
+    for damage in files.damages[:SHOWN]:
+        shown: dict[str, Plain] = {"path": damage.path, "trouble": DAMAGE_KINDS.get(damage.kind, damage.kind)}
+        says = "file"
+        if damage.actual_bytes is not None and damage.expected_bytes not in (None, damage.actual_bytes):
+            says = "file_size"
+            shown |= {"actual": damage.actual_bytes, "expected": damage.expected_bytes}
+        clues.append(Clue(s.packages.files, damage.path, says, shown))
+    return Fail(
+        _what_is_wrong(files, code, data, headers),
+        severity,
+        "derived",
+        clues,
+        fields,
+        Treatment("confirm", _cure(s, entry, files)),
+        examined=max(1, files.checked),
+    )
+
+
+def _what_is_wrong(files: PackageFiles, code: int, data: int, headers: int) -> str:
+    kinds = {damage.kind for damage in files.damages}
+    if not files.damaged:
+        return "edited"
+    if kinds == {"unreadable"}:
+        return "closed"
+    if kinds == {"dangling-link"}:
+        return "unlinked"
+    if code and kinds == {"missing"} and code + data >= 0.9 * files.checked:
+        return "gone"
+    if code + data + headers == 1:
+        return "one_file"
+    return "files" if code or data else "headers"
+
+
+def _edited(files: PackageFiles) -> bool:
+    """Whether a module of Python was changed by hand, or a library of the same length has other bytes.
+
+    Libraries of another length that are whole were stripped, patched or signed by whoever packed them.
+    """
+    return any(
+        damage.kind == "altered"
+        and damage.part == "code"
+        and (damage.path.endswith(".py") or damage.expected_bytes == damage.actual_bytes)
+        for damage in files.damages
+    )
+
+
+def _cure(s: Snapshot, entry: Distribution, files: PackageFiles) -> list[Step]:
+    if all(damage.kind == "unreadable" for damage in files.damages):
+        return [Step(says="open_up", fields={"folder": entry.path.rpartition("/")[0] or entry.path})]
+    return reinstall(s, entry, over=bool(files.problem or entry.problem))
+
+
+def _harmless(s: Snapshot, held: Sequence[PackageFiles]) -> list[Clue]:
+    """What differs and stops nothing: shown by -v alone."""
+    clues = []
+    for files in held:
+        count = files.damaged + files.altered
+        if count:
+            fields: dict[str, Plain] = {"package": files.name, "count": count}
+            clues.append(Clue(s.packages.files, count, "harmless", fields))
+    return clues
+
+
+# -- the description: .dist-info --------------------------------------------------------------------------------------
+
+
+def _description(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
+    entry = patient.first
+    matters = bool(patient.files)
+    if entry.problem:
+        needs = s.packages.transformers_needs.maybe()
+        read_at_import = needs is not None and (entry.name in needs.checked_at_import or entry.name == "torch")
+        says = "undescribed_checked" if read_at_import else "undescribed"
+        severity: Severity = "warning" if matters else "note"
+        if read_at_import and entry.problem != "oversized":
+            severity = _severity(s, goal, entry.name, required=True)
+        trouble = METADATA_PROBLEMS.get(entry.problem, entry.problem)
+        clue = Clue(s.packages.distributions, entry.path, "about", {"path": entry.path, "trouble": trouble})
+    elif matters and patient.files[0].problem in ("no-record", "unreadable", "garbled"):
+        problem = patient.files[0].problem
+        if problem == "no-record" and not entry.installer.lower().startswith(("pip", "uv")):
+            return None  # distributions of operating systems come without
+        severity, says = "warning", "unlisted"
+        trouble = RECORD_PROBLEMS[problem]
+        clue = Clue(s.packages.files, entry.path, "about", {"path": entry.path, "trouble": trouble})
+    else:
+        return None
+    fields: dict[str, Plain] = {"package": entry.name, "trouble": trouble}
+    return Fail(says, severity, "derived", [clue], fields, Treatment("confirm", reinstall(s, entry, over=True)))
+
+
+# -- folders that no description belongs to ---------------------------------------------------------------------------
+
+
+def _orphans(s: Snapshot, goal: Goal) -> list[Fail]:
+    needs = s.packages.transformers_needs.maybe()
+    checked = needs.checked_at_import if needs else []
+    fails = []
+    for orphan in s.packages.orphans.maybe() or ():
+        fields: dict[str, Plain] = {"package": orphan.package, "path": orphan.path}
+        severity: Severity = "warning"
+        if not orphan.importable:
+            says = "remains"
+            steps = [Step(says="delete", fields={"path": orphan.path})]
+        else:
+            says = "orphan"
+            steps = []
+            if orphan.package in checked:
+                says, severity = "orphan_checked", _severity(s, goal, orphan.package, required=True)
+        steps += reinstall(s, Distribution(orphan.package, "", orphan.path), over=True)
+        clue = Clue(s.packages.orphans, orphan.path, "folder", fields)
+        fails.append(Fail(says, severity, "derived", [clue], fields, Treatment("confirm", steps)))
+    return fails
+
+
+def _leftovers(s: Snapshot, goal: Goal) -> list[Fail]:
+    leftovers = s.packages.leftovers.maybe() or []
+    if not leftovers:
+        return []
+    installed = s.packages.installed()
+    fails = []
+    for name in goal.packages:
+        halves = [leftover for leftover in leftovers if leftover.package == name]
+        if halves and name not in installed:
+            clues = [Clue(s.packages.leftovers, half.path, "folder", {"path": half.path}) for half in halves]
+            steps = reinstall(s, Distribution(name, "", halves[0].path))
+            steps += [Step(says="delete", fields={"path": half.path}) for half in halves]
+            severity: Severity = "error" if may_be_error(s) else "warning"
+            treatment = Treatment("confirm", steps)
+            fails.append(Fail("half_removed", severity, "derived", clues, {"package": name}, treatment))
+            leftovers = [leftover for leftover in leftovers if leftover not in halves]
+    if leftovers:
+        clues = [Clue(s.packages.leftovers, left.path, "folder", {"path": left.path}) for left in leftovers[:SHOWN]]
+        steps = [Step(says="delete", fields={"path": left.path}) for left in leftovers]
+        fields: dict[str, Plain] = {"count": len(leftovers)}
+        says = "leftovers" if len(leftovers) > 1 else "leftover"
+        fails.append(Fail(says, "note", "derived", clues, fields, Treatment("confirm", steps), len(leftovers)))
+    return fails
+
+
+BROKEN_INSTALL = Condition(
+    id="broken-install",
+    family="installation",
+    title="An installed package is not whole",
+    reads=("packages",),
+    detect=_broken_install,
+    words={
+        **WORDS,
+        **IMPORT_WORDS,
+        "nothing_installed": "nothing is installed",
+        "whole": "{packages} packages are described soundly and {files} files are there as they were installed",
+        "harmless": "{count} files of {package} differ from what was installed; none of them stops anything",
+        "one_file": "{package} {version} is damaged: one of its files is not as it was installed",
+        "files": "{package} {version} is damaged: {count} of its files are not as they were installed",
+        "gone": "{package} {version} is listed as installed, but its files are gone",
+        "closed": "{package} {version} cannot be used: {count} of its files cannot be read",
+        "unlinked": "{package} {version} is damaged: {count} of its files are links to something that is gone",
+        "headers": "{count} header files of {package} {version} are missing: torch.compile needs them",
+        "edited": "{package} {version} was changed after it was installed ({count} files)",
+        "file": "{path} {trouble}",
+        "file_size": "{path} {trouble}: it has {actual} bytes and had {expected}",
+        "versions": "{package} is installed in several versions at once: {versions}",
+        "versions_one_whole": "{package} {version} is installed, but the description of another is left: {versions}",
+        "description": "{path} describes version {version}",
+        "undescribed": "the version of {package} cannot be told: {trouble}",
+        "undescribed_checked": "transformers stops at import, since the version of {package} cannot be told: {trouble}",
+        "unlisted": "{package} cannot be upgraded or removed by pip: {trouble}",
+        "about": "{path}: {trouble}",
+        "remains": "a folder {package} without code is left in site-packages: import finds it instead of the package",
+        "orphan": "{package} is there, but pip does not know it: its .dist-info folder is missing",
+        "orphan_checked": "transformers stops at import, since {package} has lost its .dist-info folder",
+        "folder": "{path}",
+        "half_removed": "{package} is not installed: its removal or upgrade was interrupted half-way",
+        "leftover": "a folder is left of an interrupted or blocked removal; pip warns about it at each start",
+        "leftovers": "{count} folders are left of interrupted or blocked removals; pip warns about them at each start",
+        "open_up": "give your user the right to read the files below {folder}",
+    },
+)

@@ -1,0 +1,160 @@
+"""Compiled parts that do not go together in one process: NumPy's generations, two OpenMP runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..facts.sections.packages import Distribution, ImportTrial, OpenMPRuntime
+from ..facts.snapshot import Snapshot
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .reinstall import python_of
+from .seen_imports import explained_elsewhere, may_be_error
+
+
+def _trial_of(s: Snapshot, condition: str) -> ImportTrial | None:
+    """The import that failed for what ``condition`` is about (``--deep``)."""
+    for trial in s.packages.imports.maybe() or ():
+        if not trial.ok and explained_elsewhere(trial) == condition:
+            return trial
+    return None
+
+
+# -- numpy-abi --------------------------------------------------------------------------------------------------------
+
+
+def _numpy_abi(s: Snapshot, goal: Goal) -> Verdict:
+    installed = s.packages.installed()
+    numpy = installed.get("numpy")
+    if numpy is None:
+        return Skip("no_numpy")
+    major = numpy.version.partition(".")[0]
+    trial = _trial_of(s, "numpy-abi")
+    clients = s.packages.numpy_clients.maybe() if trial else s.packages.numpy_clients.need()
+    # modules built with NumPy 2 run on NumPy 1 too, as far as their metadata allow
+    old = [client for client in clients or () if client.built_with == "1" and major not in ("", "0", "1")]
+    if trial is None and not old:
+        return Pass(max(1, len(clients or ())), [Clue(s.packages.numpy_clients, says="fits", fields={"numpy": major})])
+    package = old[0].package if old else (trial.package.partition(".")[0] if trial else "")
+    fields: dict[str, Plain] = {"package": package, "numpy": numpy.version}
+    entry = installed.get(package)
+    fields["version"] = entry.version if entry else ""
+    clues = []
+    if trial:
+        message = " ".join((trial.message or trial.stderr).split())[:200]
+        clues.append(Clue(s.packages.imports, trial.package, "seen", {"package": package, "message": message}))
+    clues += [Clue(s.packages.numpy_clients, client.path, "built", {"path": client.path}) for client in old]
+    clues.append(Clue(s.packages.distributions, numpy.version, "installed", {"numpy": numpy.version}))
+    treatment = Treatment("confirm", _numpy_cure(s, installed, package))
+    if trial:
+        return Fail("abi", "error", "observed", clues, fields, treatment, len(clues))
+    if s.packages.imported("torch.numpy") and package == "torch":
+        return Pass(len(old), [Clue(s.packages.imports, "torch.numpy", "works", fields)])
+    if s.packages.imported(package) and package != "torch":
+        return Pass(len(old), [Clue(s.packages.imports, package, "works", fields)])
+    severity: Severity = "error" if package in goal.packages and may_be_error(s) else "warning"
+    return Fail("abi", severity, "derived", clues, fields, treatment, len(clues))
+
+
+def _numpy_cure(s: Snapshot, installed: dict[str, Distribution], package: str) -> list[Step]:
+    python = python_of(s)
+    without_pip = s.target.pip.absent or (package in installed and installed[package].installer.startswith("uv"))
+    command = ["uv", "pip", "install", "--python", python] if without_pip else [python, "-m", "pip", "install"]
+    fields: dict[str, Plain] = {"package": package}
+    return [Step([*command, "numpy<2"], "older_numpy", fields, network=True), Step(says="newer_package", fields=fields)]
+
+
+NUMPY_ABI = Condition(
+    id="numpy-abi",
+    family="installation",
+    title="A compiled module was built for NumPy 1, and NumPy 2 is installed",
+    reads=("packages",),
+    detect=_numpy_abi,
+    words={
+        "no_numpy": "NumPy is not installed",
+        "fits": "the compiled modules go together with NumPy {numpy}",
+        "works": "{package} was seen working with NumPy {numpy}",
+        "abi": "{package} {version} was compiled for NumPy 1 and cannot use NumPy {numpy}",
+        "seen": "using {package} fails: {message}",
+        "built": "{path} asks for NumPy 1's module only",
+        "installed": "NumPy {numpy} is installed",
+        "older_numpy": "go back to NumPy 1",
+        "newer_package": "or install a newer release of {package}, compiled for NumPy 2",
+    },
+)
+
+
+# -- openmp-duplicate -------------------------------------------------------------------------------------------------
+
+
+def _openmp_duplicate(s: Snapshot, goal: Goal) -> Verdict:
+    trial = _trial_of(s, "openmp-duplicate")
+    runtimes = s.packages.openmp.need() if trial is None else s.packages.openmp.maybe() or []
+    kmp = [runtime for runtime in runtimes if runtime.family in ("intel", "llvm")]
+    clues = [
+        Clue(s.packages.openmp, runtime.path, "copy", {"path": runtime.path, "package": runtime.package})
+        for runtime in kmp
+    ]
+    if trial:
+        lines = [line for line in trial.stderr.splitlines() if "OMP: Error #15" in line] or [trial.error]
+        seen = Clue(s.packages.imports, trial.package, "seen", {"package": trial.package, "message": lines[0][:200]})
+        found = [seen, *clues]
+        return Fail("aborts", "error", "observed", found, {"package": trial.package}, _openmp_cure(s), 1 + len(kmp))
+    if not runtimes:
+        return Skip("no_openmp")
+    os = s.machine.os.need()
+    mkl = _second_intel(s, runtimes) if os.system == "windows" else None
+    if mkl is None or _allowed(s):
+        return Pass(len(runtimes), clues)
+    fields: dict[str, Plain] = {"package": mkl.name}
+    clues.append(Clue(s.packages.distributions, mkl.path, "mkl", fields))
+    return Fail("may_abort", "warning", "derived", clues, fields, _openmp_cure(s), len(runtimes))
+
+
+def _second_intel(s: Snapshot, runtimes: Sequence[OpenMPRuntime]) -> Distribution | None:
+    """The NumPy that brings Intel's runtime into a process in which torch's own copy of it is loaded too.
+
+    torch loads its copy by its full path. conda's NumPy, built on MKL, loads that of Library/bin: whichever of the two
+    starts second ends the process. pip's NumPy is built on OpenBLAS and loads none, and torch leaves the copy of the
+    intel-openmp wheel alone where it has its own.
+    """
+    intel = [runtime for runtime in runtimes if runtime.family == "intel"]
+    beside_torch = any(runtime.package == "torch" for runtime in intel)
+    in_conda = any(runtime.package == "Library/bin" for runtime in intel)
+    numpy = s.packages.installed().get("numpy")
+    from_conda = numpy is not None and numpy.installer.lower() == "conda"
+    computes_with_mkl = any(runtime.family == "mkl" and runtime.package == "Library/bin" for runtime in runtimes)
+    return numpy if beside_torch and in_conda and from_conda and computes_with_mkl else None
+
+
+def _allowed(s: Snapshot) -> bool:
+    """Whether the person told the runtime to go on with two copies."""
+    return (s.settings.variable("KMP_DUPLICATE_LIB_OK") or "").strip().lower() in ("true", "1", "yes", "on", ".true.")
+
+
+def _openmp_cure(s: Snapshot) -> Treatment:
+    numpy = s.packages.installed().get("numpy") if s.packages.distributions.known else None
+    steps = []
+    if numpy is not None and numpy.installer.lower() == "conda":
+        wheel = f"numpy=={numpy.version}" if numpy.version else "numpy"
+        command = [python_of(s), "-m", "pip", "install", "--force-reinstall", "--no-deps", wheel]
+        steps.append(Step(command, "pip_numpy", network=True))
+    return Treatment("confirm", [*steps, Step(says="one_source")])
+
+
+OPENMP_DUPLICATE = Condition(
+    id="openmp-duplicate",
+    family="installation",
+    title="Two copies of an OpenMP runtime meet in one process",
+    reads=("packages", "machine", "settings"),
+    detect=_openmp_duplicate,
+    words={
+        "no_openmp": "no package brings an OpenMP runtime",
+        "aborts": "importing {package} ends with OMP: Error #15: two OpenMP runtimes meet in one process",
+        "may_abort": "{package} from conda and torch from pip each load their own libiomp5md.dll: OMP: Error #15",
+        "seen": "importing {package}: {message}",
+        "copy": "{path}",
+        "mkl": "conda's {package} computes with MKL, which loads the copy in Library\\bin",
+        "pip_numpy": "replace conda's NumPy by the one from PyPI, which loads no OpenMP runtime",
+        "one_source": "take torch and NumPy from one source: both from conda, or both from pip in a fresh environment",
+    },
+)

@@ -1,0 +1,56 @@
+"""The steps that put a damaged package back, from the same release and for the same build."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ..facts.sections.packages import Distribution
+from ..facts.snapshot import Snapshot
+from .model import Plain, Step
+
+#: where PyTorch keeps the builds whose version ends in +cpu, +cu126, +rocm6.4, +xpu
+TORCH_INDEX = "https://download.pytorch.org/whl/"
+TORCH_FAMILY = ("torch", "torchvision", "torchaudio", "torchtext")
+
+_BUILD = re.compile(r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z")
+
+#: the templates that these steps name; a condition that uses them takes these into its words
+WORDS: Mapping[str, str] = {
+    "reinstall": "install {package} again over what is there",
+    "reinstall_conda": "install {package} again with conda",
+    "reinstall_elsewhere": "install {package} again from where it came from: {url}",
+    "reinstall_managed": "install {package} again with the package manager that {installer} stands for",
+    "delete": "delete {path}",
+}
+
+
+def python_of(s: Snapshot) -> str:
+    """The target's interpreter for a command line."""
+    chosen = s.target.chosen.maybe()
+    return chosen.python if chosen else "python"
+
+
+def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False) -> list[Step]:
+    """The steps that install ``entry`` again in the version it has.
+
+    ``over``: write over what is there without removing it first, which pip cannot do when the list of files is lost.
+    """
+    fields: dict[str, Plain] = {"package": entry.name}
+    installer = entry.installer.lower()
+    if installer.startswith("conda"):
+        return [Step(["conda", "install", "--force-reinstall", entry.name], "reinstall_conda", fields, network=True)]
+    if installer and not installer.startswith(("pip", "uv", "poetry", "pdm", "installer", "hatch")):
+        return [Step(says="reinstall_managed", fields={**fields, "installer": entry.installer}, network=True)]
+    if entry.direct_url:
+        return [Step(says="reinstall_elsewhere", fields={**fields, "url": entry.direct_url}, network=True)]
+    what = f"{entry.name}=={entry.version}" if entry.version else entry.name
+    build = _BUILD.search(entry.version)
+    index = ["--index-url", TORCH_INDEX + build[1]] if build and entry.name in TORCH_FAMILY else []
+    python = python_of(s)
+    if installer.startswith("uv") or s.target.pip.absent:
+        command = ["uv", "pip", "install", "--python", python, "--reinstall", "--no-deps", what, *index]
+    else:
+        way = "--ignore-installed" if over else "--force-reinstall"
+        command = [python, "-m", "pip", "install", way, "--no-deps", what, *index]
+    return [Step(command, "reinstall", fields, network=True)]
