@@ -64,6 +64,7 @@ class WheelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ``blocked_by``
         the condition's id that keeps the newest release's wheels away: ``python-too-new``, ``python-too-old``,
         ``python-32bit``, ``glibc-too-old`` or ``platform-no-wheel``. None when state is ``newest`` or ``unknown``.
+    Empty where state is ``newest``:
     ``free_threaded_only``
         True where the ordinary build of the same Python would get the newest release's wheel.
     ``pythons``
@@ -138,22 +139,27 @@ def wheels_for(package: str, interpreter: Interpreter, *, today: datetime.date) 
         release=release.release if release else None,
         pip_takes=picked.release if picked else None,
         pip_builds=picked is not None and picked is not release,
-        pythons=tuple(_pythons(newest, platforms)),
-        platforms=_same_kind(newest, interpreter),
     )
     if answer.state == "newest":
         return answer
+    pythons = tuple(_pythons(newest, platforms))
     ordinary = tag_pairs(interpreter.python[1], False)
     free_threaded_only = (
         interpreter.free_threaded and _admits(newest, interpreter) and _has(newest, ordinary, platforms)
     )
-    blocked_by = _blocked_by(newest, interpreter, platforms, answer.pythons, free_threaded_only)
+    blocked_by = _blocked_by(newest, interpreter, platforms, pythons, free_threaded_only)
     young = blocked_by == "python-too-new" or free_threaded_only
     trusted = TRUSTED_DAYS if young else TRUSTED_DAYS_PLATFORM if blocked_by == "platform-no-wheel" else None
     age = (today - newest.as_of).days
     if trusted is not None and age > trusted:
         return msgspec.structs.replace(unknown, why=f"the table is {age} days old; wheels may have come since")
-    return msgspec.structs.replace(answer, blocked_by=blocked_by, free_threaded_only=free_threaded_only)
+    return msgspec.structs.replace(
+        answer,
+        blocked_by=blocked_by,
+        free_threaded_only=free_threaded_only,
+        pythons=pythons,
+        platforms=_same_kind(newest, interpreter),
+    )
 
 
 def platform_tags(interpreter: Interpreter) -> frozenset[str] | None:
