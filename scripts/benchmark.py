@@ -97,6 +97,7 @@ def main() -> int:
         home.mkdir()
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_", "VIRTUAL_ENV"))}
         environ |= {"HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed hfdoctor has its byte code, as its libraries have
         environ["HF_HUB_OFFLINE"] = "1"  # for the peer: without it `transformers env` may look for the hub
         crowded = {**environ, "HF_HUB_CACHE": str(Path(scratch) / "hub")}
         make_cache(Path(scratch) / "hub")
