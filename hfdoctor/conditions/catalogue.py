@@ -5,7 +5,18 @@ One module a family; each exports ``CONDITIONS``. The order here is the order of
 
 from __future__ import annotations
 
-from . import installation, limits, python_environment, python_settings, python_wheels, windows
+from . import (
+    cache,
+    cache_places,
+    hub,
+    installation,
+    limits,
+    python_environment,
+    python_settings,
+    python_wheels,
+    storage,
+    windows,
+)
 from .model import Condition
 
 FAMILIES: tuple[tuple[Condition, ...], ...] = (
@@ -13,6 +24,10 @@ FAMILIES: tuple[tuple[Condition, ...], ...] = (
     python_settings.CONDITIONS,
     python_wheels.CONDITIONS,
     installation.CONDITIONS,
+    hub.CONDITIONS,
+    cache.CONDITIONS,
+    cache_places.CONDITIONS,
+    storage.CONDITIONS,
     limits.CONDITIONS,
     windows.CONDITIONS,
 )

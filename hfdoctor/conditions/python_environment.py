@@ -156,7 +156,7 @@ PYTHON_ENVIRONMENT_MOVED = Condition(
         "does_not_start": "it does not start, for another reason",
         "base_gone": "the environment {environment} cannot start: the Python it was made from is gone",
         "no_interpreter": "the environment {environment} has no interpreter any more",
-        "broken_config": "the environment {environment} cannot start: its pyvenv.cfg cannot be read",
+        "broken_config": "the environment {environment} cannot start: its pyvenv.cfg is missing or broken",
         "start_says": "{detail}",
         "home_gone": "its pyvenv.cfg names {home} as the home of that Python, and there is none",
         "not_itself": "the Python in {environment} does not see that environment's packages",

@@ -198,33 +198,41 @@ def is_store_stub(path: str) -> bool:
 def named(request: Request) -> tuple[str, str]:
     """The interpreter and environment that ``--python`` names. Raises TargetError."""
     given = request.python or ""
-    what = f"--python {given}"
-    path = os.path.expanduser(given) if given.startswith("~") else given
-    path = os.path.join(request.cwd, path)
-    bare = not os.path.dirname(given)
     if not given:
-        raise TargetError(f"--python names nothing; {_WANTED}")
+        raise TargetError(f"nothing is named; {_WANTED}")
+    path = os.path.join(request.cwd, os.path.expanduser(given) if given.startswith("~") else given)
+    if ".." not in path.split(os.sep):  # what comes before ".." may be a link
+        path = os.path.normpath(path)
     if os.path.isdir(path):
-        python = interpreter_in(path)
-        if python:
-            return python, environment_of(python)
-        if os.path.lexists(os.path.join(path, "pyvenv.cfg")):
-            if os.name != "nt" and os.path.isdir(os.path.join(path, "Scripts")):
-                raise TargetError(f"{what}: this environment was made by a Windows Python, it cannot be inspected here")
-            return expected_in(path), path
-        raise TargetError(f"{what}: this folder holds no Python interpreter; {_WANTED}")
-    if bare:
+        python = _in_folder(path, given)
+        return python, environment_of(python)
+    if not os.path.dirname(given):
         names = [given, f"python{given}"] if re.fullmatch(r"\d(\.\d+)*t?", given) else [given]
         for name in names:
             for python in programs_on_path(name, request.environ):
-                return python, environment_of(python)
+                return _program(python, given)
         if not os.path.lexists(path):
-            raise TargetError(f"{what}: there is no program of that name on PATH and nothing here; {_WANTED}")
+            raise TargetError(f"{given}: there is no program of that name on PATH and nothing here; {_WANTED}")
     if not os.path.lexists(path):
-        raise TargetError(f"{what}: there is no such file or folder; {_WANTED}")
+        raise TargetError(f"{given}: there is no such file or folder; {_WANTED}")
+    return _program(path, given)
+
+
+def _in_folder(folder: str, given: str) -> str:
+    python = interpreter_in(folder)
+    if python:
+        return python
+    if os.path.lexists(os.path.join(folder, "pyvenv.cfg")):
+        if os.name != "nt" and os.path.isdir(os.path.join(folder, "Scripts")):
+            raise TargetError(f"{given}: this environment was made by a Windows Python, it cannot be inspected here")
+        return expected_in(folder)
+    raise TargetError(f"{given}: this folder holds no Python interpreter; {_WANTED}")
+
+
+def _program(path: str, given: str) -> tuple[str, str]:
     environment = environment_of(path)
     if not environment:
-        _must_be_program(path, what)
+        _must_be_program(path, given)
     return path, environment
 
 

@@ -248,6 +248,6 @@ def _telling_line(text: str) -> str:
     """The line of an output that says most: the last one that names an error, else the first one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
-        if re.search(r"error|cannot|not found|no such|no python", line, re.IGNORECASE):
+        if re.search(r"error|cannot|not found|no such|no python at", line, re.IGNORECASE):
             return line[:300]
     return lines[0][:300] if lines else ""

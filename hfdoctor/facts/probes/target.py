@@ -75,7 +75,7 @@ def _refuse_foreign_program(choice: Choice, start: Start) -> None:
         return
     if start.trouble in ("not-python", "not-executable"):
         said = f" ({start.detail})" if start.detail else ""
-        raise TargetError(f"--python {choice.python}: this is not a Python interpreter{said}")
+        raise TargetError(f"{choice.python}: this is not a Python interpreter{said}")
 
 
 def _read_files(target: Target, choice: Choice) -> None:
@@ -184,6 +184,13 @@ def _fill_from_outside(context: Context, target: Target, choice: Choice, started
         elif target.pyvenv_cfg.status == "failed":
             start.trouble, start.culprit = "broken-config", target.pyvenv_cfg.source
             start.detail = target.pyvenv_cfg.reason
+    if choice.environment and start.trouble in ("no-stdlib", "other"):
+        base = target.base.maybe()
+        if base is not None and not base.exists:
+            start.trouble = "base-gone"
+        elif target.pyvenv_cfg.absent or target.pyvenv_cfg.status == "failed":
+            start.trouble = "broken-config"
+            start.detail = f"{choice.environment}: {target.pyvenv_cfg.reason}"
     target.start = known(start, choice.python)
     _give_up(target, source)
 

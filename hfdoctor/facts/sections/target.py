@@ -31,7 +31,7 @@ class Start(msgspec.Struct, omit_defaults=True):
 START_TROUBLES = {
     "base-gone": "the interpreter that the environment was made from is not there any more",
     "no-interpreter": "the environment's interpreter is missing",
-    "broken-config": "the environment's pyvenv.cfg cannot be read",
+    "broken-config": "the environment's pyvenv.cfg is missing or cannot be read",
     "not-executable": "the file cannot be executed",
     "wrong-architecture": "the file is a program for another kind of machine",
     "missing-library": "a shared library of the interpreter is missing",
