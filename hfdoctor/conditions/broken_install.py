@@ -119,7 +119,7 @@ def _files(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
     severity: Severity = "note"
     if code:
         severity = _severity(s, goal, files.name, files.required)
-    elif data:
+    elif data or _same_length(files):
         severity = "warning"
     elif not headers and not _edited(files):
         return None  # tests, type stubs and documentation stop nothing
@@ -168,6 +168,21 @@ def _edited(files: PackageFiles) -> bool:
         damage.kind == "altered"
         and damage.part == "code"
         and (damage.path.endswith(".py") or damage.expected_bytes == damage.actual_bytes)
+        for damage in files.damages
+    )
+
+
+def _same_length(files: PackageFiles) -> bool:
+    """Whether a library kept its length and has other bytes (--deep): a bad disk does that, no tool does it on purpose.
+
+    Apple's codesign does, and Mach-O files are left out.
+    """
+    return any(
+        damage.kind == "altered"
+        and damage.expected_bytes == damage.actual_bytes
+        and damage.part == "code"
+        and not damage.path.endswith((".py", ".dylib"))
+        and "-darwin." not in damage.path
         for damage in files.damages
     )
 

@@ -66,10 +66,11 @@ class FileJudge:
         if expected is not None and state.st_size != expected:
             kind = self._other_size(full, path, expected, state.st_size)
             return self.damage(path, kind, expected, state.st_size)
-        if state.st_size and (self.native(full) if is_native(path) else self.starts_zeroed(full)):
-            kind = self.native(full) if is_native(path) else "zeroed"
-            return self.damage(path, kind, expected, state.st_size)
-        return None
+        kind = ""
+        if state.st_size:
+            kind = self.native(full) if is_native(path) else "zeroed" if self.starts_zeroed(full) else ""
+        # a linker script that was packed as such is as it should be
+        return self.damage(path, kind, expected, state.st_size) if kind not in ("", "foreign") else None
 
     def judge_content(self, full: str, path: str, expected: int | None) -> Damage:
         """What is wrong with a file of the recorded size that has another hash."""

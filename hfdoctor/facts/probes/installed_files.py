@@ -286,7 +286,7 @@ def _look_without_record(name: str, folder: str, judge: FileJudge, result: Packa
         problem = judge.native(f"{folder}{path}") if path.endswith(NATIVE) else ""
         if not problem and path.endswith(PYTHON) and judge.starts_zeroed(f"{folder}{path}"):
             problem = "zeroed"
-        if problem:
+        if problem not in ("", "foreign"):
             damages.append(judge.damage(path, problem, None, None))
     if f"{package}/__init__.py" not in files and result.problem != "managed":
         state = judge.judge(f"{root}{os.sep}__init__.py", f"{package}/__init__.py", None)

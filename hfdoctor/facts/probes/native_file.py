@@ -16,11 +16,14 @@ HEAD = 4096
 _MACHO_64 = b"\xcf\xfa\xed\xfe"
 _MACHO_FAT = b"\xca\xfe\xba\xbe"
 
+#: static archives, and Mach-O for 32 bits and of the other byte order: nothing more is read of them
+_OTHER_LIBRARIES = (b"!<ar", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xba\xbf")
+
 
 def native_problem(path: str) -> str:
     """What is wrong with the native library at ``path``: "", ``empty``, ``zeroed``, ``truncated`` or ``unreadable``.
 
-    "" also for a format that is not known here (a linker script, a static archive). Never raises.
+    ``foreign`` for what has not the beginning of a library: a linker script may be meant. Never raises.
     """
     try:
         with open(path, "rb", buffering=0) as file:
@@ -49,7 +52,7 @@ def _problem(file: BinaryIO, head: bytes, size: int) -> str:
         count = struct.unpack_from(">I", head, 4)[0]
         parts = [struct.unpack_from(">IIIII", head, 8 + 20 * index) for index in range(min(count, 16))]
         return "truncated" if any(size < part[2] + part[3] for part in parts) else ""
-    return ""
+    return "" if head[:4] in _OTHER_LIBRARIES else "foreign"
 
 
 def _elf(file: BinaryIO, head: bytes, size: int) -> str:

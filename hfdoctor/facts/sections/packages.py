@@ -69,6 +69,7 @@ DAMAGE_KINDS = {
     "empty": "is empty",
     "truncated": "ends too early",
     "garbled": "is not valid Python any more",
+    "foreign": "holds something else than a library",
     "zeroed": "holds zero bytes instead of its content",
     "altered": "is not the file that was installed",
     "not-a-file": "is not a file",
@@ -206,6 +207,8 @@ class Packages(msgspec.Struct, omit_defaults=True):
     files: Fact[list[PackageFiles]] = unobserved()
     torch_build: Fact[TorchBuild] = unobserved()
     transformers_needs: Fact[TransformersNeeds] = unobserved()
+    #: what torchvision/version.py and torchaudio/version.py say: 0.28.0+cu130, also where the metadata has no +cu130
+    companion_builds: Fact[dict[str, str]] = unobserved()
     numpy_clients: Fact[list[NumpyClient]] = unobserved()
     openmp: Fact[list[OpenMPRuntime]] = unobserved()
     #: --deep only: the target's own import of torch, transformers, tokenizers, numpy, safetensors
