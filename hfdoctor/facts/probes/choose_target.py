@@ -80,7 +80,7 @@ Candidate = tuple[str, str, str, str]
 
 
 def _candidates(request: Request, own: Self) -> Iterator[Candidate]:
-    """(interpreter, environment, because, what it is), best first; an environment made for hfdoctor is left out."""
+    """(interpreter, environment, because, what it is as a candidate), best first; an environment made for hfdoctor is left out."""
     environ = request.environ
 
     def usable(folder: str) -> bool:
@@ -150,7 +150,7 @@ def _on_path(environ: Mapping[str, str], own: Self) -> Iterator[Candidate]:
             folder = environment_of(python)
             if folder and (is_tool_environment(folder) or (own.is_tool and same_folder(folder, own.prefix))):
                 continue
-            candidate = (python, folder, f"the first {name} on PATH", f"{name} on PATH")
+            candidate = (python, folder, f"the first {name} on PATH", "")
             if is_store_stub(python):
                 stubs.append(candidate)
                 continue
@@ -160,7 +160,7 @@ def _on_path(environ: Mapping[str, str], own: Self) -> Iterator[Candidate]:
     base = own.base_executable
     if not seen and own.is_tool and base and os.path.isfile(base):
         seen = True
-        yield base, environment_of(base), "the Python that hfdoctor's own environment was made from", "under hfdoctor"
+        yield base, environment_of(base), "the Python that hfdoctor's own environment was made from", ""
     if not seen:
         yield from stubs[:1]
 
@@ -326,7 +326,7 @@ def _others(found: list[Candidate], python: str, environment: str) -> dict[str, 
     """Those that are another environment or interpreter than the chosen one. PATH alone expresses no wish."""
     others: dict[str, str] = {}
     for path, folder, _, what in found:
-        if what.endswith("on PATH") or path == python or (environment and folder and same_folder(environment, folder)):
+        if not what or path == python or (environment and folder and same_folder(environment, folder)):
             continue
         others.setdefault(path, what)
     return others
