@@ -128,9 +128,7 @@ def test_scripts(tmp_path: Path, text: str, python: str, fits: bool) -> None:
         assert found == []
         return
     assert [(s.path, s.fits) for s in found] == [(str(folder / "pip"), fits)]
-    assert found[0].python == python.format(bin=folder)
-        bin=folder
-    )
+    assert found[0].python == python.replace("{bin}", str(folder))
 
 
 @posix
