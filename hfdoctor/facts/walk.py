@@ -13,22 +13,28 @@ from .fact import Fact
 def walk_facts(root: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, Fact[Any]]]:
     """Yield ``(path, fact)`` for each fact below ``root``, facts inside other facts' values included."""
     for name in root.__struct_fields__:
-        path = f"{prefix}.{name}" if prefix else name
-        yield from _walk(getattr(root, name), path)
+        value = getattr(root, name)
+        if isinstance(value, (Fact, msgspec.Struct, list)):  # nearly all fields are plain: this is the inner loop
+            yield from _walk(value, f"{prefix}.{name}" if prefix else name)
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Fact[Any]]]:
     if isinstance(value, Fact):
         yield path, value
-        yield from _walk(value.value, path)
+        if isinstance(value.value, (msgspec.Struct, list)):
+            yield from _walk(value.value, path)
     elif isinstance(value, msgspec.Struct):
         yield from walk_facts(value, path)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            if not isinstance(item, msgspec.Struct):
-                return  # lists are of one type: plain values hold no facts
+            if not isinstance(item, msgspec.Struct) or not _has_facts(item):
+                return  # lists are of one type: hundreds of distributions need not be gone through
             label = getattr(item, "role", None) or getattr(item, "name", None) or index
             yield from _walk(item, f"{path}[{label}]")
+
+
+def _has_facts(item: msgspec.Struct) -> bool:
+    return any(isinstance(getattr(item, name), Fact) for name in item.__struct_fields__)
 
 
 def path_of(root: msgspec.Struct, fact: Fact[Any]) -> str:
