@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..facts.fact import FactMissing
+from ..facts.fact import Fact, FactMissing
 from ..facts.snapshot import Snapshot
 from ..version import __version__
 from .model import (
@@ -54,7 +54,8 @@ def diagnose(snapshot: Snapshot, goal: Goal | None = None, policy: Policy | None
         for condition in CATALOGUE
         if (not policy.select or condition.id in policy.select) and condition.id not in policy.ignore
     ]
-    findings = [finding for condition in chosen for finding in examine(condition, snapshot, goal)]
+    paths = Paths(snapshot)
+    findings = [finding for condition in chosen for finding in examine(condition, snapshot, goal, paths)]
     fold(findings, chosen)
     counts = {outcome: 0 for outcome in ("fail", "pass", "skip", "unknown", "crash")}
     counts |= {severity: 0 for severity in SEVERITIES}
@@ -90,16 +91,28 @@ def exit_code(findings: Sequence[Finding], snapshot: Snapshot, policy: Policy) -
     return 1 if any(f.outcome == "fail" and f.severity in bad for f in findings) else 0
 
 
-def examine(condition: Condition, snapshot: Snapshot, goal: Goal) -> list[Finding]:
+class Paths:
+    """The path of each fact of a snapshot, by the fact itself; built once, since every clue asks."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._paths = {id(fact): path for path, fact in snapshot.facts()}
+
+    def of(self, fact: Fact[Any]) -> str:
+        """The path of ``fact``; "" if it is not one of the snapshot's own."""
+        return self._paths.get(id(fact), "")
+
+
+def examine(condition: Condition, snapshot: Snapshot, goal: Goal, paths: Paths | None = None) -> list[Finding]:
     """The findings of one condition: one, or several where it found several separate troubles."""
+    paths = paths or Paths(snapshot)
     try:
         verdict = condition.detect(snapshot, goal)
         if isinstance(verdict, (Pass, Skip, Unknown, Fail)):
-            return [_finding(condition, snapshot, verdict)]
-        return [_finding(condition, snapshot, fail) for fail in verdict]
+            return [_finding(condition, snapshot, verdict, paths)]
+        return [_finding(condition, snapshot, fail, paths) for fail in verdict]
     except FactMissing as missing:
         fact = missing.fact
-        path = snapshot.path_of(fact) or "a fact"
+        path = paths.of(fact) or "a fact"
         finding = _blank(condition, snapshot)
         finding.outcome = "unknown"
         finding.summary = f"{path} is not known ({fact.status}{': ' + fact.reason if fact.reason else ''})"
@@ -129,20 +142,20 @@ def fold(findings: list[Finding], conditions: Sequence[Condition]) -> None:
                 break
 
 
-def _finding(condition: Condition, snapshot: Snapshot, verdict: Pass | Skip | Unknown | Fail) -> Finding:
+def _finding(condition: Condition, snapshot: Snapshot, verdict: Pass | Skip | Unknown | Fail, paths: Paths) -> Finding:
     finding = _blank(condition, snapshot)
     if isinstance(verdict, Pass):
         if verdict.examined < 1:
             raise ValueError(f"{condition.id}: a pass must have examined something")
         finding.outcome = "pass"
         finding.examined = verdict.examined
-        finding.evidence = _evidence(condition, snapshot, verdict.clues)
+        finding.evidence = _evidence(condition, verdict.clues, paths)
         return finding
     finding.summary = say(condition, verdict.says, verdict.fields)
     if isinstance(verdict, Skip):
         finding.outcome = "skip"
         return finding
-    finding.evidence = _evidence(condition, snapshot, verdict.clues)
+    finding.evidence = _evidence(condition, verdict.clues, paths)
     if isinstance(verdict, Unknown):
         finding.outcome = "unknown"
         return finding
@@ -180,10 +193,10 @@ def _blank(condition: Condition, snapshot: Snapshot) -> Finding:
     )
 
 
-def _evidence(condition: Condition, snapshot: Snapshot, clues: Sequence[Clue]) -> list[Evidence]:
+def _evidence(condition: Condition, clues: Sequence[Clue], paths: Paths) -> list[Evidence]:
     found = []
     for clue in clues:
-        path = snapshot.path_of(clue.fact)
+        path = paths.of(clue.fact)
         if not path:
             raise ValueError(f"{condition.id}: evidence must be a fact of the snapshot")
         value: Any = clue.value

@@ -16,7 +16,7 @@ from .sections.settings import Settings
 from .sections.storage import Storage
 from .sections.target import Target
 from .sections.windows import Windows
-from .walk import path_of, walk_facts
+from .walk import walk_facts
 
 SCHEMA = "hfdoctor.snapshot/1"
 
@@ -51,10 +51,6 @@ class Snapshot(msgspec.Struct):
     #: None where the machine is not Windows
     windows: Windows | None = None
     probes: dict[str, ProbeRun] = {}
-
-    def path_of(self, fact: Fact[Any]) -> str:
-        """Path of a fact of this snapshot, such as ``machine.os``; "" if it is not one of its facts."""
-        return path_of(self, fact)
 
     def facts(self) -> list[tuple[str, Fact[Any]]]:
         """All facts with their paths."""

@@ -27,19 +27,8 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Fact[Any]]]:
         yield from walk_facts(value, path)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            if not isinstance(item, msgspec.Struct) or not _has_facts(item):
-                return  # lists are of one type: hundreds of distributions need not be gone through
             label = getattr(item, "role", None) or getattr(item, "name", None) or index
-            yield from _walk(item, f"{path}[{label}]")
-
-
-def _has_facts(item: msgspec.Struct) -> bool:
-    return any(isinstance(getattr(item, name), Fact) for name in item.__struct_fields__)
-
-
-def path_of(root: msgspec.Struct, fact: Fact[Any]) -> str:
-    """Return the path of ``fact`` (the very object) below ``root``, or ``""`` if it is not there."""
-    for path, found in walk_facts(root):
-        if found is fact:
-            return path
-    return ""
+            found = list(_walk(item, f"{path}[{label}]"))
+            if not found:
+                return  # lists are of one type: what the first holds none of, none of them holds
+            yield from found
