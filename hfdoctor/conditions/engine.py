@@ -57,8 +57,8 @@ def diagnose(snapshot: Snapshot, goal: Goal | None = None, policy: Policy | None
     paths = Paths(snapshot)
     findings = [finding for condition in chosen for finding in examine(condition, snapshot, goal, paths)]
     fold(findings, chosen)
-    counts = {outcome: 0 for outcome in ("fail", "pass", "skip", "unknown", "crash")}
-    counts |= {severity: 0 for severity in SEVERITIES}
+    counts = dict.fromkeys(("fail", "pass", "skip", "unknown", "crash"), 0)
+    counts |= dict.fromkeys(SEVERITIES, 0)
     for finding in findings:
         counts[finding.outcome] += 1
         if finding.outcome == "fail" and finding.severity:
