@@ -15,6 +15,8 @@ from . import (
     python_settings,
     python_wheels,
     storage,
+    torch_pairs,
+    versions,
     windows,
 )
 from .model import Condition
@@ -23,6 +25,8 @@ FAMILIES: tuple[tuple[Condition, ...], ...] = (
     python_environment.CONDITIONS,
     python_settings.CONDITIONS,
     python_wheels.CONDITIONS,
+    versions.CONDITIONS,
+    torch_pairs.CONDITIONS,
     installation.CONDITIONS,
     hub.CONDITIONS,
     cache.CONDITIONS,

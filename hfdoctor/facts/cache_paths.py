@@ -25,7 +25,7 @@ TRANSFORMERS_CACHE_VARIABLES = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACH
 class Rules(NamedTuple):
     """Which of the rules an installed huggingface_hub follows."""
 
-    #: HF_HUB_CACHE is read (since 0.20); before, only HUGGINGFACE_HUB_CACHE
+    #: HF_HUB_CACHE is read (since 0.19); before, only HUGGINGFACE_HUB_CACHE
     hub_cache_variable: bool = True
     #: HF_HUB_CACHE goes through expanduser and expandvars; before 0.30 it was taken literally
     expands_hub_cache: bool = True

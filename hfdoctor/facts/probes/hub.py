@@ -25,16 +25,24 @@ def probe(context: Context) -> None:
     environ = context.request.environ
     system = "windows" if sys.platform == "win32" else "linux"
     hub_package, transformers_package, missing = _packages(context)
-    if missing is not None:
-        section.library = missing
-        section.variables_read = missing
-    elif hub_package is None:
-        section.library = absent("huggingface_hub is not installed", "target.sys_path")
-        section.variables_read = absent("huggingface_hub is not installed", "target.sys_path")
+    hub_absent = missing or absent("huggingface_hub is not installed", "target.sys_path")
+    if hub_package is None:
+        section.library = section.variables_read = hub_absent
     else:
-        package = hub_package
+        package, sources = hub_package, hub_library.HUB_SOURCES
         observe(section, "library", lambda: hub_library.read_library(package), package)
-        observe(section, "variables_read", lambda: hub_library.variables_read(package, transformers_package), package)
+        observe(
+            section, "variables_read", lambda: hub_library.variables_read(package, sources, "HF_HUB_OFFLINE"), package
+        )
+    section.transformers_variables_read = missing or absent("transformers is not installed", "target.sys_path")
+    if transformers_package is not None:
+        other, files = transformers_package, hub_library.TRANSFORMERS_SOURCES
+        observe(
+            section,
+            "transformers_variables_read",
+            lambda: hub_library.variables_read(other, files, "TRANSFORMERS_VERBOSITY"),
+            other,
+        )
 
     home = _home(context)
     cwd = os.fspath(context.request.cwd)
@@ -42,7 +50,7 @@ def probe(context: Context) -> None:
     places = literal.anchored(cwd, system)
     observe(section, "cache", lambda: _location(literal, places), literal.models)
     observe(section, "offline", lambda: _offline(context, system), "HF_HUB_OFFLINE")
-    observe(section, "endpoint", lambda: _endpoint(context), "HF_ENDPOINT")
+    observe(section, "endpoint", lambda: _endpoint(context, hub_package), "HF_ENDPOINT")
     observe(section, "token", lambda: hub_token.read_token(environ, places.token, system == "windows"), places.token)
     observe(section, "lock", lambda: hub_trials.try_lock(places.models), places.models)
     observe(section, "link", lambda: hub_trials.try_link(places.models), places.models)
@@ -137,8 +145,11 @@ def _offline(context: Context, system: str) -> Fact[OfflineSwitch]:
     return known(OfflineSwitch(on, name, legible(value)[:100]), name or "HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE")
 
 
-def _endpoint(context: Context) -> Fact[str]:
+def _endpoint(context: Context, package: str | None) -> Fact[str]:
     value = context.request.environ.get("HF_ENDPOINT")
+    constants = hub_library.read_source(package, "constants.py") if package else b""
+    if value == "" and re.search(rb"^ENDPOINT = os.getenv.* or \(", constants, re.MULTILINE):
+        value = None  # releases before 0.30; later ones take nothing literally
     if value is None:
         return known(DEFAULT_ENDPOINT, "default")
     return known(re.sub(r"//[^/@]*@", "//", legible(value))[:500], "HF_ENDPOINT")

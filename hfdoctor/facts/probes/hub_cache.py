@@ -269,7 +269,7 @@ class _Scan:
                 repo.looked[key] = self._look(repo, entry, size, blob)
             wrong = repo.looked[key] or wrong
         if wrong is not None:
-            self._trouble(repo.name, wrong.kind, entry.path, wrong.expected_bytes, size)
+            self._trouble(repo.name, wrong.kind, entry.path, wrong.expected_bytes, size, copy=not entry.is_symlink())
 
     def _look(self, repo: _Repo, entry: os.DirEntry[str], size: int, blob: str) -> Look | None:
         if size and self.open_left <= 0:
@@ -354,8 +354,16 @@ class _Scan:
         except OSError as error:
             self._trouble(repo, "unreadable", error.filename if isinstance(error.filename, str) else path)
 
-    def _trouble(self, repo: str, kind: str, path: str, expected: int | None = None, actual: int | None = None) -> None:
-        self.troubles.append(RepoTrouble(legible(repo), kind, self._below(path), expected, actual))
+    def _trouble(
+        self,
+        repo: str,
+        kind: str,
+        path: str,
+        expected: int | None = None,
+        actual: int | None = None,
+        copy: bool = False,
+    ) -> None:
+        self.troubles.append(RepoTrouble(legible(repo), kind, self._below(path), expected, actual, copy))
 
     def _below(self, path: str) -> str:
         return legible(path.removeprefix(self.root).lstrip("/\\"))

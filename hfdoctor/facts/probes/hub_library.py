@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
-from ..fact import Fact, absent, known
+from ..fact import Fact, known
 from ..legible import legible
 from ..sections.hub import HubLibrary, HubUser
 
@@ -40,6 +40,7 @@ TRANSFORMERS_SOURCES = (
 _NAME = re.compile(
     rb"""["']((?:HF|HUGGINGFACE|HUGGING_FACE|TRANSFORMERS|PYTORCH_TRANSFORMERS|PYTORCH_PRETRAINED)_[A-Z0-9_]+)["']"""
 )
+CLI_BEFORE_034 = "huggingface_hub.commands.huggingface_cli"
 _VERSION = re.compile(rb"""^__version__\s*(?::\s*str\s*)?=\s*["']([^"'\n]{1,60})["']""", re.MULTILINE)
 
 
@@ -65,30 +66,28 @@ def read_library(package: str) -> Fact[HubLibrary]:
     found = _VERSION.search(read_source(package, "__init__.py"))
     if found is None:
         raise ValueError("huggingface_hub/__init__.py does not say its version")
-    cli = read_source(package, "cli/cache.py")
+    programs = {"cli/hf.py": "huggingface_hub.cli.hf", "commands/huggingface_cli.py": CLI_BEFORE_034}
     return known(
         HubLibrary(
             version=found[1].decode("utf-8", "replace"),
             path=legible(package),
             shared_blobs=os.path.isfile(os.path.join(package, "utils", "_shared_blobs.py")),
             trees=os.path.isfile(os.path.join(package, "_tree_cache.py")),
-            hf_cache_rm=b"\ndef rm(" in cli,
+            cli=next((name for file, name in programs.items() if read_source(package, file)), ""),
+            cache_rm=b"\ndef rm(" in read_source(package, "cli/cache.py"),
         ),
         legible(os.path.join(package, "__init__.py")),
     )
 
 
-def variables_read(hub: str | None, transformers: str | None) -> Fact[list[str]]:
-    """Names of variables that occur in the sources of the two packages."""
-    if hub is None:
-        return absent("huggingface_hub is not installed")
+def variables_read(package: str, sources: Iterable[str], always: str) -> Fact[list[str]]:
+    """Names of variables in the ``sources`` of a package, which must name ``always``. Raises ValueError if not."""
     names: set[str] = set()
-    for package, sources in ((hub, HUB_SOURCES), (transformers, TRANSFORMERS_SOURCES)):
-        for source in sources if package else ():
-            names.update(name.decode() for name in _NAME.findall(read_source(package or "", source)))
-    if "HF_HOME" not in names and "HF_TOKEN" not in names:
-        raise ValueError(f"the sources in {hub} name no variable that is known")
-    return known(sorted(names), legible(os.path.join(hub, "constants.py")))
+    for source in sources:
+        names.update(name.decode() for name in _NAME.findall(read_source(package, source)))
+    if always not in names:
+        raise ValueError(f"the files that are known to read variables do not name {always}")
+    return known(sorted(names), legible(package))
 
 
 def other_users(environ: Mapping[str, str], home: str, cwd: str, own: str | None) -> Fact[list[HubUser]]:

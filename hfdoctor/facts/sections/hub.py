@@ -55,7 +55,8 @@ class OfflineSwitch(msgspec.Struct, omit_defaults=True):
 class RepoTrouble(msgspec.Struct, omit_defaults=True):
     """One damaged thing in a cached repository.
 
-    ``repo`` is the folder's name, ``path`` is below the cache folder. ``kind`` is one of TROUBLES.
+    ``repo`` is the folder's name, ``path`` is below the cache folder. ``kind`` is one of TROUBLES. ``copy``: a file of
+    a snapshot that is no link, which the library does not replace when it downloads again.
     """
 
     repo: str
@@ -63,6 +64,7 @@ class RepoTrouble(msgspec.Struct, omit_defaults=True):
     path: str
     expected_bytes: int | None = None
     actual_bytes: int | None = None
+    copy: bool = False
 
 
 #: kind of trouble -> what it means
@@ -164,8 +166,10 @@ class HubLibrary(msgspec.Struct, omit_defaults=True):
     shared_blobs: bool = False
     #: it keeps the hub's list of each snapshot's files
     trees: bool = False
-    #: its command line program is ``hf`` with ``cache rm`` (since release 1)
-    hf_cache_rm: bool = False
+    #: the module that is its command line program, "" if it has none
+    cli: str = ""
+    #: the program knows ``cache rm`` (since release 1)
+    cache_rm: bool = False
 
 
 class Hub(msgspec.Struct, omit_defaults=True):
@@ -182,6 +186,8 @@ class Hub(msgspec.Struct, omit_defaults=True):
     health: Fact[CacheHealth] = unobserved()
     lock: Fact[LockTrial] = unobserved()
     link: Fact[LinkTrial] = unobserved()
-    #: names of HF_*/TRANSFORMERS_* variables that the installed libraries' own files still read
+    #: names of variables (HF_*, TRANSFORMERS_* ...) in the files of the installed huggingface_hub that read them
     variables_read: Fact[list[str]] = unobserved()
+    #: the same for transformers; absent if that is not installed
+    transformers_variables_read: Fact[list[str]] = unobserved()
     other_users: Fact[list[HubUser]] = unobserved()

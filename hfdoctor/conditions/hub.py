@@ -1,0 +1,120 @@
+"""Reaching the hub: the access token's shape, offline mode with nothing to load, an address that does not answer."""
+
+from __future__ import annotations
+
+from ..facts.snapshot import Snapshot
+from . import hub_settings
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+
+#: oddities of sections.hub.TokenShape that no server accepts, in the order in which they are told
+WRONG_ANYWHERE = ("not-a-file", "unreadable", "not-text", "quoted", "bearer-prefix", "inner-whitespace", "non-ascii")
+#: and those that the hub itself does not accept; another address may give out tokens of any form
+WRONG_FOR_THE_HUB = ("placeholder", "other-service", "too-short")
+
+
+def _hub_auth(s: Snapshot, goal: Goal) -> Verdict:
+    shape = s.hub.token.or_absent()
+    if shape is None:
+        return Skip("no_token")
+    if s.hub.offline.need().on:
+        return Skip("offline")
+    at_the_hub = s.hub.endpoint.need().rstrip("/") == DEFAULT_ENDPOINT
+    wrong = [oddity for oddity in WRONG_ANYWHERE if oddity in shape.oddities]
+    if at_the_hub:
+        wrong += [oddity for oddity in WRONG_FOR_THE_HUB if oddity in shape.oddities]
+    fields: dict[str, Plain] = {"source": shape.source, "length": shape.length}
+    if not wrong:
+        if at_the_hub and "wrong-prefix" in shape.oddities:
+            return Unknown("no_prefix", fields, [Clue(s.hub.token, shape.oddities)])
+        return Pass(1, [Clue(s.hub.token, shape.length)])
+    file = wrong[0] in ("not-a-file", "unreadable", "not-text")
+    clues = [Clue(s.hub.token, oddity, oddity.replace("-", "_"), fields) for oddity in wrong]
+    steps = [Step(says="mend_file", fields=fields)] if file else [Step(says="put_right", fields=fields)]
+    chosen, library = s.target.chosen.maybe(), s.hub.library.maybe()
+    if chosen is not None and library is not None and library.cli == "huggingface_hub.cli.hf":
+        argv = [chosen.python, "-m", library.cli, "auth", "login", "--force"]
+        steps.append(Step(argv if library.cache_rm else argv[:-1], "log_in", network=True))
+    says = "file" if file else "token"
+    return Fail(says, "warning", "derived", clues, fields, Treatment("print-only", steps))
+
+
+def _hub_unreachable(s: Snapshot, goal: Goal) -> Verdict:
+    offline = s.hub.offline.need()
+    if offline.on:
+        health = s.hub.health.or_absent()
+        if health is not None and health.files:
+            return Pass(1, [Clue(s.hub.offline, True), Clue(s.hub.health, health.files)])
+        location = s.hub.cache.need()
+        fields: dict[str, Plain] = {"variable": offline.variable, "value": offline.value, "path": location.path}
+        clues = [
+            Clue(s.hub.offline, offline.value, "switch", fields),
+            Clue(s.hub.health, 0, "nothing_cached", fields),
+        ]
+        steps = [Step(says="switch_off", fields=fields), Step(says="other_cache", fields=fields)]
+        return Fail("offline_empty", "warning", "derived", clues, fields, Treatment("print-only", steps))
+    if s.network.hub.status == "not-run":
+        return Skip("not_asked")
+    contact = s.network.hub.need()
+    if contact.ok:
+        return Pass(1, [Clue(s.network.hub, contact.url)])
+    fields = {"url": contact.url, "stage": contact.stage, "error": contact.error}
+    steps = [Step(says="try_again")]
+    if s.hub.endpoint.need().rstrip("/") != DEFAULT_ENDPOINT:
+        steps = [Step(says="check_endpoint", fields=fields)]
+    clue = Clue(s.network.hub, contact.url, "no_answer", fields)
+    return Fail("no_contact", "warning", "observed", [clue], fields, Treatment("print-only", steps))
+
+
+HUB_AUTH = Condition(
+    id="hub-auth",
+    family="hub",
+    title="The Hugging Face access token cannot be right",
+    reads=("hub", "target"),
+    detect=_hub_auth,
+    words={
+        "no_token": "no access token is set; public models need none",
+        "offline": "offline mode is on: no token is sent",
+        "no_prefix": "the token in {source} does not begin with hf_: whether it is one of the hub's cannot be told",
+        "token": "the access token in {source} cannot be right: the hub will refuse it, for public models too",
+        "file": "the token file {source} cannot be read: every download stops with an error",
+        "quoted": "there are quotes around the token in {source}; they would be sent as part of it",
+        "bearer_prefix": 'the token in {source} begins with the word "Bearer", which the library adds itself',
+        "inner_whitespace": "there are blanks inside the token in {source}",
+        "non_ascii": "there are letters in {source} that no token has",
+        "placeholder": "{source} holds a placeholder of {length} characters instead of a token",
+        "other_service": "the token in {source} is in the form of another service's key",
+        "too_short": "the token in {source} has only {length} characters",
+        "not_a_file": "{source} is a folder",
+        "unreadable": "{source}: permission denied",
+        "not_text": "{source} is not a text file",
+        "put_right": "put a token from https://huggingface.co/settings/tokens into {source}, without quotes, "
+        "or remove it",
+        "mend_file": "move {source} away, or give it back to yourself if it belongs to another user",
+        "log_in": "or log in again",
+    },
+)
+
+HUB_UNREACHABLE = Condition(
+    id="hub-unreachable",
+    family="hub",
+    title="The Hugging Face hub cannot be reached",
+    reads=("hub", "network"),
+    detect=_hub_unreachable,
+    explained_by=("ssl-certificate", "network-unreachable"),
+    words={
+        "offline_empty": "offline mode is on and nothing is cached: no model can be loaded by its name",
+        "switch": "{variable} is set to {value}",
+        "nothing_cached": "no file of a model is in {path}",
+        "switch_off": "unset {variable} to download from the hub",
+        "other_cache": "or set HF_HOME to the folder that holds the cached models",
+        "not_asked": "only --online contacts the hub",
+        "no_contact": "the hub does not answer at {url}",
+        "no_answer": "{url}: {error} (at the stage {stage})",
+        "try_again": "try again later; status.huggingface.co tells of outages",
+        "check_endpoint": "check HF_ENDPOINT, which sends the library to {url}",
+    },
+)
+
+CONDITIONS: tuple[Condition, ...] = (hub_settings.HUB_SETTINGS, HUB_AUTH, HUB_UNREACHABLE)
