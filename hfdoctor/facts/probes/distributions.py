@@ -193,7 +193,9 @@ def _is_folder(path: str) -> bool:
 def fields(header: str) -> list[tuple[str, str]]:
     """The fields that matter here of an e-mail-like header as lower-case name and value, continuation lines joined."""
     # a search without regard to case takes five times as long, and every tool writes the usual case
-    found = _FIELDS.findall(header) or re.findall(_FIELD, header, re.I | re.M)
+    found = _FIELDS.findall(header)
+    if not any(key in ("Name", "Tag") for key, _ in found):
+        found = re.findall(_FIELD, header, re.I | re.M)
     return [(key.lower(), " ".join(value.split())[:LONGEST_VALUE]) for key, value in found]
 
 

@@ -10,6 +10,7 @@ from ..observe import observe
 from ..probe import Context
 from ..sections.packages import ImportTrial, Packages
 from ..sections.target import Target
+from .companion_builds import read_companion_builds
 from .distributions import read_distributions, read_leftovers, read_orphans
 from .file_state import FileJudge
 from .imports import try_imports
@@ -64,6 +65,7 @@ def _observe_libraries(ctx: Context, folders: list[str]) -> None:
     prefix = interpreter.prefix if interpreter else ""
     observe(section, "torch_build", lambda: read_torch_build(folders))
     observe(section, "transformers_needs", lambda: read_transformers_needs(folders, _version(section, "transformers")))
+    observe(section, "companion_builds", lambda: known(read_companion_builds(folders), "version.py"))
     observe(section, "openmp", lambda: known(read_openmp(folders, prefix), "file names"))
 
 
@@ -89,10 +91,12 @@ def search_folders(target: Target) -> tuple[list[str], str]:
     Without an answer of the interpreter itself: those that its files say. No folder twice, under whatever name.
     """
     fact: Fact[list[str]] = target.sys_path
-    listed = [entry for entry in fact.maybe() or () if entry]
+    sites = site_folders(target)
+    # Python passes over a folder of PYTHONPATH that it may not list; that of a site-packages is worth a word
+    listed = [entry for entry in fact.maybe() or () if entry and (entry in sites or os.access(entry, os.R_OK))]
     source = "sys.path"
     if not listed:
-        listed, source = site_folders(target), target.paths.source or "target.paths"
+        listed, source = sites, target.paths.source or "target.paths"
         if not listed:
             return [], target.paths.reason or fact.reason or "neither sys.path nor site-packages could be read"
     return _distinct(listed), source
@@ -120,6 +124,9 @@ def _distinct(folders: list[str]) -> list[str]:
     for folder in folders:
         try:
             status = os.stat(folder)
+        except PermissionError:
+            kept.append(folder)  # who lists it will say so
+            continue
         except (OSError, ValueError):
             continue
         identity = (status.st_dev, status.st_ino)
