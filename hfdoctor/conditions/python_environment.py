@@ -183,8 +183,8 @@ def _externally_managed(s: Snapshot, goal: Goal) -> Verdict:
         return Pass(1, [Clue(s.target.externally_managed)])
     if _allowed(s):
         return Skip("allowed")
-    installed = {re.sub(r"[-_.]+", "-", entry.name).lower() for entry in s.packages.distributions.need()}
-    missing = [package for package in goal.packages if re.sub(r"[-_.]+", "-", package).lower() not in installed]
+    installed = s.packages.installed()
+    missing = [package for package in goal.packages if package not in installed]
     if not missing:
         return Skip("nothing_to_install")
     python = s.target.chosen.need().python

@@ -10,6 +10,7 @@ from ..facts.sections.packages import Distribution
 from ..facts.sections.target import Shadow, Start
 from ..facts.snapshot import Snapshot
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .seen_imports import may_be_error
 
 #: modules that "import transformers" or "import torch" cannot do without, beside themselves
 CORE = {"torch": ("torch",), "transformers": ("numpy", "tokenizers", "safetensors", "huggingface_hub")}
@@ -79,17 +80,17 @@ def _foreign_packages(s: Snapshot, goal: Goal) -> list[Fail]:
     told = s.target.interpreter.need()
     running = f"{told.version_info[0]}.{told.version_info[1]}"
     flavour = _flavour(s)
-    observed = {trial.package for trial in s.packages.imports.maybe() or [] if trial.ok}
     needed = _needed(goal)
     wrong: dict[str, list[tuple[Shadow, str, Severity]]] = {}
     for entry in entries:
-        if entry.module in observed or entry.module not in needed | COMPILED:
+        if s.packages.imported(entry.module) or entry.module not in needed | COMPILED:
             continue
         folder = str(flavour(entry.path).parent)
         match = re.search(r"[/\\][Pp]ython(\d)\.?(\d+)[/\\]", folder + "/")
         other = f"{match[1]}.{match[2]}" if match else running
         if other != running and entry.module in COMPILED:
-            wrong.setdefault(folder, []).append((entry, f"for Python {other}", "error"))
+            severity: Severity = "error" if may_be_error(s) else "warning"
+            wrong.setdefault(folder, []).append((entry, f"for Python {other}", severity))
             continue
         own = _own_version(s, entry.module, folder)
         if own and own != entry.version:
@@ -172,16 +173,15 @@ PYTHON_SETTINGS = Condition(
 
 def _shadowed(s: Snapshot, goal: Goal) -> Verdict:
     shadows = [shadow for shadow in s.target.shadows.need() if not shadow.version]
-    if _safe_path(s):
+    if any(shadow.via == "cwd" for shadow in shadows) and _safe_path(s):
         shadows = [shadow for shadow in shadows if shadow.via != "cwd"]
     if not shadows:
         return Pass(1, [Clue(s.target.shadows, [])])
     fails = []
     needed = _needed(goal)
-    observed = {trial.package for trial in s.packages.imports.maybe() or [] if trial.ok}
     for shadow in shadows:
         severity = _severity(s, shadow, goal, needed)
-        if severity is None or (shadow.via == "sys.path" and shadow.module in observed):
+        if severity is None or (shadow.via == "sys.path" and s.packages.imported(shadow.module)):
             continue
         fields: dict[str, Plain] = {"module": shadow.module, "path": shadow.path}
         says = f"{shadow.via.replace('.', '_')}_{'stdlib' if shadow.stdlib else 'library'}"
@@ -193,11 +193,10 @@ def _shadowed(s: Snapshot, goal: Goal) -> Verdict:
 
 
 def _safe_path(s: Snapshot) -> bool:
-    """PYTHONSAFEPATH keeps the current folder off sys.path."""
-    if not s.settings.variables.known:
+    """PYTHONSAFEPATH keeps the current folder off sys.path. Raises FactMissing where the settings are not known."""
+    if not s.settings.variable("PYTHONSAFEPATH"):
         return False
-    told = s.target.interpreter.maybe()
-    return bool(s.settings.variable("PYTHONSAFEPATH")) and told is not None and told.version_info >= [3, 11, 0]
+    return s.target.interpreter.need().version_info >= [3, 11, 0]
 
 
 def _severity(s: Snapshot, shadow: Shadow, goal: Goal, needed: set[str]) -> Severity | None:
@@ -206,7 +205,9 @@ def _severity(s: Snapshot, shadow: Shadow, goal: Goal, needed: set[str]) -> Seve
         return "warning" if shadow.module in _stdlib_loaded(goal) else None
     installed = _installed(s, shadow.module)
     if shadow.module in needed:
-        return None if installed is not None and _is_source_of(s, installed, shadow) else "error"
+        if installed is not None and _is_source_of(s, installed, shadow):
+            return None
+        return "error" if shadow.via == "cwd" or may_be_error(s) else "warning"
     # a library that need not be there: hidden only if it is
     if installed is None or _is_source_of(s, installed, shadow):
         return None

@@ -17,6 +17,7 @@ from ..facts.snapshot import Snapshot
 from ..knowledge.wheels import Interpreter as Described
 from ..knowledge.wheels import WheelAnswer, load_wheel_tags, newest_known_python, wheels_for
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+from .seen_imports import may_be_error
 
 #: compiled packages that transformers cannot be installed without; only "no wheel at all" is asked of them,
 #: since transformers itself may ask for an older release
@@ -72,12 +73,8 @@ def _missing(s: Snapshot, told: Interpreter, goal: Goal) -> list[str]:
     """What the goal asks for and is not installed. Raises FactMissing where that is not known."""
     if s.packages.distributions.status == "not-run" and tuple(told.version_info[:2]) < (3, 8):
         return list(goal.packages)  # too old to be asked what it holds, and too old for all of it anyway
-    installed = {_normal(entry.name) for entry in s.packages.distributions.need()}
-    return [package for package in goal.packages if _normal(package) not in installed]
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    installed = s.packages.installed()
+    return [package for package in goal.packages if package not in installed]
 
 
 def _answers(s: Snapshot, told: Interpreter, missing: list[str]) -> list[WheelAnswer]:
@@ -192,14 +189,14 @@ def _steps(condition: str, blocked: list[WheelAnswer]) -> list[Step]:
 
 def _by_requires_python(condition: str, s: Snapshot, told: Interpreter, goal: Goal) -> list[Fail]:
     """Installed packages of the goal whose own metadata shuts this interpreter out."""
-    if not s.packages.distributions.known:
+    if not s.packages.distributions.known or not may_be_error(s):
         return []
-    observed = {trial.package for trial in s.packages.imports.maybe() or [] if trial.ok}
     version = ".".join(str(part) for part in told.version_info)
-    wanted = {_normal(package) for package in goal.packages}
+    installed = s.packages.installed()
     fails = []
-    for entry in s.packages.distributions.need():
-        if _normal(entry.name) not in wanted or entry.name in observed or not entry.requires_python:
+    for package in goal.packages:
+        entry = installed.get(package)
+        if entry is None or not entry.requires_python or s.packages.imported(package):
             continue
         side = _side(entry, version)
         if side == condition:

@@ -180,7 +180,7 @@ def test_a_start_up_file_that_never_ends(env: Path) -> None:
     (site_of(env) / "x.pth").write_text("import time; time.sleep(600)\n")
     began = time.monotonic()
     start = observe(env, timeout_s=30).start.need()
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 28
     assert (start.trouble, start.culprit) == ("startup-file", str(site_of(env) / "x.pth"))
 
 
