@@ -1,0 +1,45 @@
+"""Fixtures for the tests that run on a Windows Python under Wine."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tomllib
+
+from .machine import REPOSITORY, WindowsMachine, windows_path
+
+
+@pytest.fixture(scope="session")
+def windows_site(winpy: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder with the Windows builds of what hfdoctor needs, kept in pytest's cache between sessions."""
+    project = (REPOSITORY / "pyproject.toml").read_text("utf-8")
+    needed = tomllib.loads(project)["project"]["dependencies"]
+    key = hashlib.sha256("\n".join(needed).encode()).hexdigest()[:12]
+    folder = request.config.cache.mkdir(f"windows-site-{key}")
+    ready = folder / "ready"
+    if not ready.exists():
+        shutil.rmtree(folder / "site", ignore_errors=True)
+        command = [str(winpy), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+        command += ["--target", windows_path(folder / "site"), *needed]
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
+        if ended.returncode:
+            pytest.skip(
+                f"the packages for Windows could not be installed: {ended.stderr.decode(errors='replace')[-300:]}"
+            )
+        ready.touch()
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def machine(winpy: Path, windows_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WindowsMachine]:
+    """A Windows with a registry of its own, for the tests of one module: a test puts back what it changes."""
+    made = WindowsMachine(winpy, tmp_path_factory.mktemp("windows") / "한글 machine", windows_site)
+    made.folder.mkdir()
+    made.create()
+    yield made
+    made.remove()
