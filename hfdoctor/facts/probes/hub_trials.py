@@ -74,7 +74,7 @@ def try_link(folder: str) -> Fact[LinkTrial]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(path)
-    error_text = "" if ok else "the link came out as an ordinary file"
+    error_text = "" if ok else "the system reported success, but there is no link"
     return known(LinkTrial(ok, error_text, at=at), f"a link in {at}")
 
 
