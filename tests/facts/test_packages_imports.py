@@ -110,7 +110,8 @@ class TestRealImports:
     """With the real packages: what is called an error stops them, what was seen working is none."""
 
     @pytest.fixture(scope="class")
-    def env(self, torch_env: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def env(cls, torch_env: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         env = tmp_path_factory.mktemp("real") / "env"
         link_tree(torch_env, env)
         return env
@@ -122,8 +123,8 @@ class TestRealImports:
         yield patient
         patient.heal()
 
-    def test_undamaged(self, env: Path) -> None:
-        snapshot = deep(env, 300.0)
+    def test_undamaged(self, torch_env: Path) -> None:
+        snapshot = deep(torch_env, 300.0)
         trials = snapshot.packages.imports.need()
         assert [trial.package for trial in trials if not trial.ok] == []
         assert len(trials) == 6
