@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import shutil
 import subprocess
@@ -9,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from .machine import REPOSITORY, WindowsMachine, windows_path
 
@@ -17,8 +17,9 @@ from .machine import REPOSITORY, WindowsMachine, windows_path
 @pytest.fixture(scope="session")
 def windows_site(winpy: Path, request: pytest.FixtureRequest) -> Path:
     """A folder with the Windows builds of what hfdoctor needs, kept in pytest's cache between sessions."""
-    project = (REPOSITORY / "pyproject.toml").read_text("utf-8")
-    needed = tomllib.loads(project)["project"]["dependencies"]
+    # a list of plain strings, which Python reads too (tomllib came with 3.11)
+    project = (REPOSITORY / "pyproject.toml").read_text("utf-8").partition("\ndependencies = ")[2]
+    needed: list[str] = ast.literal_eval(project[: project.index("]") + 1])
     key = hashlib.sha256("\n".join(needed).encode()).hexdigest()[:12]
     folder = request.config.cache.mkdir(f"windows-site-{key}")
     ready = folder / "ready"
