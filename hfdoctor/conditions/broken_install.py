@@ -160,16 +160,11 @@ def _what_is_wrong(files: PackageFiles, code: int, data: int, headers: int) -> s
 
 
 def _edited(files: PackageFiles) -> bool:
-    """Whether a module of Python was changed by hand, or a library of the same length has other bytes.
+    """Whether a module of Python was changed by hand.
 
     Libraries of another length that are whole were stripped, patched or signed by whoever packed them.
     """
-    return any(
-        damage.kind == "altered"
-        and damage.part == "code"
-        and (damage.path.endswith(".py") or damage.expected_bytes == damage.actual_bytes)
-        for damage in files.damages
-    )
+    return any(damage.kind == "altered" and damage.path.endswith(".py") for damage in files.damages)
 
 
 def _same_length(files: PackageFiles) -> bool:

@@ -13,6 +13,13 @@ from .model import Plain, Step
 TORCH_INDEX = "https://download.pytorch.org/whl/"
 TORCH_FAMILY = ("torch", "torchvision", "torchaudio", "torchtext")
 
+#: the names of conda's packages where they differ from those on PyPI
+CONDA_NAMES: Mapping[str, str] = {
+    "huggingface-hub": "huggingface_hub",
+    "torch": "pytorch",
+    "typing-extensions": "typing_extensions",
+}
+
 _BUILD = re.compile(r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z")
 
 #: the templates that these steps name; a condition that uses them takes these into its words
@@ -39,7 +46,10 @@ def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False) -> list[S
     fields: dict[str, Plain] = {"package": entry.name}
     installer = entry.installer.lower()
     if installer.startswith("conda"):
-        return [Step(["conda", "install", "--force-reinstall", entry.name], "reinstall_conda", fields, network=True)]
+        interpreter = s.target.interpreter.maybe()
+        prefix = ["--prefix", interpreter.prefix] if interpreter else []
+        command = ["conda", "install", *prefix, "--force-reinstall", CONDA_NAMES.get(entry.name, entry.name)]
+        return [Step(command, "reinstall_conda", fields, network=True)]
     if installer and not installer.startswith(("pip", "uv", "poetry", "pdm", "installer", "hatch")):
         return [Step(says="reinstall_managed", fields={**fields, "installer": entry.installer}, network=True)]
     if entry.direct_url:
