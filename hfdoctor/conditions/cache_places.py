@@ -225,7 +225,7 @@ CACHE_SHARED_VERSIONS = Condition(
         "no_cache": "there is no cache folder yet",
         "no_store": "the cache has the layout that every release knows",
         "older": "huggingface_hub {version} in {python} does not know that models in this cache share files: "
-        "clearing the cache with it breaks other models",
+        "removing an old version of one model with it breaks the others",
         "own": "the huggingface_hub {version} of this environment has no code for shared files",
         "other": "{python} has huggingface_hub {version}, which has no code for shared files",
         "store": "the cache has a store of shared files",
