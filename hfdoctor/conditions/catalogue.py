@@ -11,6 +11,7 @@ from . import (
     hub,
     installation,
     limits,
+    network,
     python_environment,
     python_settings,
     python_wheels,
@@ -32,6 +33,7 @@ FAMILIES: tuple[tuple[Condition, ...], ...] = (
     cache.CONDITIONS,
     cache_places.CONDITIONS,
     storage.CONDITIONS,
+    network.CONDITIONS,
     limits.CONDITIONS,
     windows.CONDITIONS,
 )

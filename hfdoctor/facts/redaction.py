@@ -45,16 +45,17 @@ def without_credentials(text: str) -> str:
     return _TOKENS.sub(MASK, text)
 
 
-def proxy_without_credentials(value: str) -> tuple[str, bool]:
-    """A proxy setting with ``***`` for user name and password, and whether these were written so that it fails.
+def proxy_without_credentials(value: str) -> tuple[str, str]:
+    """A proxy setting with ``***`` for user name and password, and who fails because of how these are written.
 
-    They do where a letter stands in them that has a meaning in a URL (``/``, ``?``, ``#`` ...) and is not written as
-    ``%XX``: pip and the hub's client then take a part of the password for the host or the port.
+    Letters with a meaning in a URL must be written as ``%XX`` in them. With ``/``, ``?`` or ``#`` every program takes a
+    part of the password for the host or the port (``"all"``); brackets and backslashes stop pip alone (``"pip"``).
     """
     head, slashes, rest = value.partition("://")
     if not slashes:
         head, rest = "", value
     user, at, host = rest.rpartition("@")
     if not at:
-        return value, False
-    return f"{head}{slashes}{MASK}@{host}", any(letter in "/?#[]\\" for letter in user)
+        return value, ""
+    fails = "all" if any(letter in "/?#" for letter in user) else "pip" if any(x in "[]\\" for x in user) else ""
+    return f"{head}{slashes}{MASK}@{host}", fails

@@ -9,7 +9,7 @@ from ..probe import Probe
 
 def all_probes() -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
-    from . import hub, machine, packages, settings, storage, target
+    from . import hub, machine, network, packages, settings, storage, target
 
     on_windows: tuple[Probe, ...] = ()
     if sys.platform == "win32":
@@ -23,5 +23,6 @@ def all_probes() -> tuple[Probe, ...]:
         Probe("packages", packages.probe, after=("target",), budget_s=600.0),
         Probe("storage", storage.probe, after=("target", "settings"), budget_s=8.0),
         Probe("hub", hub.probe, after=("target",), budget_s=20.0),
+        Probe("network", network.probe, after=("settings", "hub"), budget_s=15.0),
         *on_windows,
     )

@@ -17,8 +17,9 @@ class Variable(msgspec.Struct, omit_defaults=True):
     value: str = ""
     secret: bool = False
     length: int = 0
-    #: the user name or password of a proxy, masked here, holds letters that a URL must have as %XX
-    unescaped: bool = False
+    #: who fails because the user name or password of a proxy, masked here, holds letters that a URL must have as %XX:
+    #: "" nobody, "pip", "all"
+    unescaped: str = ""
 
 
 class CertificateSetting(msgspec.Struct, omit_defaults=True):
