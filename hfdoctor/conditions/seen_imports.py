@@ -23,6 +23,16 @@ ELSEWHERE: Mapping[str, str] = {
     "Numpy is not available": "numpy-abi",
     "numpy.dtype size changed": "numpy-abi",
     "OMP: Error #15": "openmp-duplicate",
+    "operator torchvision::": "torch-companion-mismatch",
+    "compiled with different CUDA": "torch-companion-mismatch",
+    "is required for a normal functioning of this module": "version-skew",
+    "distribution was not found and is required by this application": "dependency-conflict",
+    "' from 'huggingface_hub": "version-skew",
+    "' from 'accelerate": "version-skew",
+    "' from 'peft": "version-skew",
+    "version `GLIBC": "glibc-too-old",
+    "signal SIGILL": "illegal-instruction",
+    "exit 0xC000001D": "illegal-instruction",
 }
 
 

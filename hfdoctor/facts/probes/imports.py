@@ -23,6 +23,8 @@ TRIALS = {
     "tokenizers": ("tokenizers", "module.Tokenizer"),
     "torch": ("torch", "module.ones(2).sum().item()"),
     "torch.numpy": ("torch", "module.ones(2).numpy()"),
+    # transformers imports it wherever it is installed; its compiled part must fit torch's
+    "torchvision": ("torchvision", "module.ops"),
     # most of transformers is imported only when a name is asked for
     "transformers": ("transformers", "module.AutoModel, module.AutoTokenizer"),
 }

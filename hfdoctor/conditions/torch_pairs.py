@@ -1,0 +1,320 @@
+"""torch and what must fit it exactly: torchvision, torchaudio and their kind, and the transformers that uses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ..facts.sections.packages import Distribution
+from ..facts.snapshot import Snapshot
+from .closure import Ask, closure_of
+from .install_steps import install, torch_index
+from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .requirement_lines import fits, parse
+from .seen_imports import explained_elsewhere, may_be_error
+
+#: compiled against one torch, and asking for exactly that one in their metadata
+COMPANIONS = ("torchvision", "torchaudio", "torchtext", "torchdata", "torchcodec", "xformers")
+#: what torch itself asks for in one version
+TRITONS = ("triton", "pytorch-triton", "pytorch-triton-rocm", "pytorch-triton-xpu", "triton-windows")
+#: those of which a build for each CUDA exists, and whose version.py says which one it is
+BUILT_FOR_CUDA = ("torchvision", "torchaudio")
+
+#: transformers' models import torchvision through their image code, text models too: a broken one stops them all
+STOPS_TRANSFORMERS = "torchvision"
+
+_BUILD = re.compile(r"\+(cpu|xpu|cu\d+|rocm\d+)")
+_PUBLISHED = re.compile(r"\d+(?:\.\d+)*(?:\.post\d+)?(?:\+(?:cpu|xpu|cu\d+|rocm[\d.]+))?\Z")
+
+
+def concerns_companions(name: str, asks: Iterable[Ask]) -> bool:
+    """Whether unmet asks for ``name`` are this module's to report rather than dependency-conflict's."""
+    installed = [ask for ask in asks if ask.installed is not None]
+    if name == "torch":
+        return any(ask.by in COMPANIONS for ask in installed)
+    return name in TRITONS and any(ask.by == "torch" for ask in installed)
+
+
+# -- torch-companion-mismatch -----------------------------------------------------------------------------------------
+
+
+class Mismatch(NamedTuple):
+    """One companion that does not fit, and the severity and basis of that."""
+
+    name: str
+    version: str
+    clue: Clue
+    severity: Severity
+    basis: Basis
+    #: another build of the same release is needed
+    rebuild: bool = False
+
+
+def _companions(s: Snapshot, goal: Goal) -> Verdict:
+    installed = s.packages.installed()
+    torch = installed.get("torch")
+    if torch is None or torch.problem:
+        return Skip("no_torch")
+    present = [name for name in (*COMPANIONS, *TRITONS) if name in installed and not installed[name].problem]
+    if not present:
+        return Skip("none")
+    found = _seen(s, present)
+    if not found:
+        found = [one for one in _by_metadata(s, goal, torch) if not s.packages.imported(one.name)]
+    told = {one.name for one in found}
+    for name in present:
+        if name in told or s.packages.imported(name):
+            continue
+        one = _by_build(s, torch, installed[name]) or _by_table(s, torch, installed[name])
+        if one:
+            found.append(one)
+    if not found:
+        return Pass(len(present), [Clue(s.packages.distributions, [f"{n} {installed[n].version}" for n in present])])
+    return _fail(s, goal, torch, found)
+
+
+def _by_metadata(s: Snapshot, goal: Goal, torch: Distribution) -> list[Mismatch]:
+    found = []
+    for ask in closure_of(s, goal.packages).broken:
+        if ask.installed is None:
+            continue
+        fields: dict[str, Plain] = {"by": ask.by, "by_version": ask.by_version, "asked": ask.text}
+        value = f"{ask.by} {ask.by_version}: {ask.text}"
+        if ask.name == "torch" and ask.by != "transformers":
+            clue = Clue(s.packages.distributions, value, "asks", fields)
+            exact = _pinned(ask.specifier)
+            far = exact is not None and _series(exact) != _series(torch.version)
+            found.append(Mismatch(ask.by, ask.by_version, clue, _severity(s, ask.by, far), "derived"))
+        elif ask.name in TRITONS and ask.by == "torch":
+            fields["installed"] = ask.installed
+            clue = Clue(s.packages.distributions, value, "torch_asks", fields)
+            found.append(Mismatch(ask.name, ask.installed, clue, "warning", "derived"))
+    # others that ask for another torch are dependency-conflict's, unless a companion asks too: that is one cause
+    if any(one.name in COMPANIONS for one in found):
+        return found
+    return [one for one in found if one.name in TRITONS]
+
+
+def _severity(s: Snapshot, name: str, sure: bool) -> Severity:
+    stops = name == STOPS_TRANSFORMERS and "transformers" in s.packages.installed()
+    return "error" if sure and stops and may_be_error(s) else "warning"
+
+
+def _pinned(specifier: str) -> str | None:
+    match = re.fullmatch(r"==\s*([^,*\s]+)", specifier)
+    return match[1] if match else None
+
+
+def _series(version: str) -> tuple[str, ...]:
+    """Major and minor: patch releases of torch keep its C++ interface."""
+    return tuple(re.findall(r"\d+", version)[:2])
+
+
+def _by_build(s: Snapshot, torch: Distribution, entry: Distribution) -> Mismatch | None:
+    """A companion of the right version, built for another CUDA (or for none) than torch."""
+    if entry.name not in BUILT_FOR_CUDA:
+        return None
+    builds = s.packages.companion_builds.maybe() or {}
+    stated = builds.get(entry.name, entry.version)
+    own, other = _torch_build(s, torch), _BUILD.search(stated)
+    if not own or other is None or _same_build(own, other[1]):
+        return None
+    if other[1] == "cpu":
+        return None  # it loads, and lacks its GPU operators: nothing is wrong where there is no GPU
+    # measured: a build for a GPU needs torch's own GPU libraries and does not load without them
+    fact = s.packages.companion_builds if entry.name in builds else s.packages.distributions
+    fields: dict[str, Plain] = {"by": entry.name, "build": other[1], "torch_build": own, "stated": stated}
+    severity = _severity(s, entry.name, True)
+    return Mismatch(entry.name, entry.version, Clue(fact, stated, "built", fields), severity, "derived", True)
+
+
+def _torch_build(s: Snapshot, torch: Distribution) -> str:
+    """cpu, xpu, cu126, rocm6; "" where that is not known."""
+    build = s.packages.torch_build.maybe()
+    if build is None:
+        return ""
+    if build.cuda:
+        return "cu" + build.cuda.replace(".", "")
+    if build.hip:
+        return "rocm" + build.hip.partition(".")[0]
+    if build.xpu:
+        return "xpu"
+    return "cpu"
+
+
+def _same_build(own: str, other: str) -> bool:
+    # torchvision itself only minds the major version of CUDA
+    return own == other or (own[:4] == other[:4] and own.startswith(("cu1", "rocm")))
+
+
+def _by_table(s: Snapshot, torch: Distribution, entry: Distribution) -> Mismatch | None:
+    """What the table of published releases says of a companion whose own metadata names no torch version."""
+    for one in (torch, entry):
+        # builds of other makers (conda, NVIDIA's containers, from source) pair versions in their own way
+        if one.direct_url or one.editable or one.installer.lower().startswith("conda"):
+            return None
+        if not _PUBLISHED.match(one.version):
+            return None
+    asks = (parse(line) for line in entry.requires)
+    if entry.name not in BUILT_FOR_CUDA or any(ask and ask.name == "torch" and "==" in ask.specifier for ask in asks):
+        return None
+    from ..knowledge.companions import load_companions
+
+    public = entry.version.partition("+")[0]
+    row = next((row for row in load_companions() if row.package == entry.name and row.release == public), None)
+    if row is None or row.torch is None:
+        return None
+    pinned = _pinned(row.torch)
+    if fits(torch.version.partition("+")[0], row.torch) is not False or not pinned:
+        return None
+    if _series(pinned) == _series(torch.version):
+        return None
+    fields: dict[str, Plain] = {"by": entry.name, "by_version": entry.version, "asked": "torch" + row.torch}
+    fields |= {"source": row.source, "as_of": row.as_of.isoformat()}
+    clue = Clue(s.packages.distributions, f"{entry.name} {entry.version}", "row", fields)
+    return Mismatch(entry.name, entry.version, clue, "warning", "table")
+
+
+def _seen(s: Snapshot, present: Sequence[str]) -> list[Mismatch]:
+    """An import that failed for a companion (``--deep``)."""
+    installed = s.packages.installed()
+    for trial in s.packages.imports.maybe() or ():
+        if trial.ok or explained_elsewhere(trial) != "torch-companion-mismatch":
+            continue
+        text = f"{trial.message}\n{trial.stderr}"
+        name = next((name for name in present if name in text), None)
+        if name:
+            message = " ".join((trial.message or trial.stderr).split())[:200]
+            clue = Clue(s.packages.imports, trial.package, "seen", {"package": trial.package, "message": message})
+            return [Mismatch(name, installed[name].version, clue, "error", "observed")]
+    return []
+
+
+def _fail(s: Snapshot, goal: Goal, torch: Distribution, found: Sequence[Mismatch]) -> Fail:
+    worst = next((one for one in found if one.severity == "error"), found[0])
+    basis: Basis = "observed" if any(one.basis == "observed" for one in found) else worst.basis
+    names = list(dict.fromkeys(one.name for one in found))
+    fields: dict[str, Plain] = {
+        "names": " and ".join(f"{one.name} {one.version}" for one in {one.name: one for one in found}.values()),
+        "torch": torch.version,
+        "torch_path": torch.path,
+    }
+    clues = [one.clue for one in found]
+    clues.append(Clue(s.packages.distributions, f"torch {torch.version}", "torch_is", fields))
+    stops = any(one.name == STOPS_TRANSFORMERS and one.severity == "error" for one in found)
+    says = "stops" if stops else "triton" if all(name in TRITONS for name in names) else "mismatch"
+    return Fail(says, worst.severity, basis, clues, fields, _cure(s, torch, found, names), len(clues))
+
+
+def _cure(s: Snapshot, torch: Distribution, found: Sequence[Mismatch], names: Sequence[str]) -> Treatment:
+    fields: dict[str, Plain] = {"names": " and ".join(names), "torch": torch.version}
+    index = torch_index(torch.version)
+    rebuilds = [one for one in found if one.rebuild]
+    if rebuilds and len(rebuilds) == len(found):
+        again = [f"{one.name}=={one.version.partition('+')[0]}" for one in rebuilds]
+        step = Step(install(s, again, "--force-reinstall", "--no-deps", *index), "rebuild", fields, network=True)
+        return Treatment("confirm", [step])
+    if all(name in TRITONS for name in names):
+        step = Step(install(s, [f"torch=={torch.version}"], "--force-reinstall", *index), "again", fields, network=True)
+        return Treatment("confirm", [step])
+    # torch stays as it is and the resolver looks for the releases that were made for it
+    step = Step(install(s, [f"torch=={torch.version}", *names], *index), "pair", fields, network=True)
+    return Treatment("confirm", [step])
+
+
+# -- torch-too-old-for-transformers -----------------------------------------------------------------------------------
+
+
+def _too_old(s: Snapshot, goal: Goal) -> Verdict:
+    installed = s.packages.installed()
+    torch, transformers = installed.get("torch"), installed.get("transformers")
+    if torch is None or transformers is None:
+        return Skip("not_both")
+    build = s.packages.torch_build.maybe()
+    version = torch.version if not torch.problem else build.version if build else ""
+    needs = s.packages.transformers_needs.need()
+    if not needs.minimum_torch:
+        return Pass(1, [Clue(s.packages.transformers_needs, needs.version, "no_minimum")])
+    fields: dict[str, Plain] = {
+        "torch": version,
+        "minimum": needs.minimum_torch,
+        "transformers": needs.version,
+        "path": needs.minimum_torch_source,
+    }
+    if not _is_older(version, needs.minimum_torch):
+        return Pass(1, [Clue(s.packages.transformers_needs, needs.minimum_torch, "minimum_is", fields)])
+    enforced = needs.minimum_torch_source.replace("\\", "/").endswith("/import_utils.py")
+    clues = [Clue(s.packages.transformers_needs, needs.minimum_torch, "minimum_is", fields)]
+    clues.append(Clue(s.packages.distributions, f"torch {version}", "torch_is", {**fields, "torch_path": torch.path}))
+    basis: Basis = "derived"
+    for trial in s.packages.imports.maybe() or ():
+        if "Disabling PyTorch because" in f"{trial.message}\n{trial.stderr}":
+            clues.insert(0, Clue(s.packages.imports, trial.package, "disabled", {"package": trial.package}))
+            basis = "observed"
+            break
+    wanted = f"torch>={needs.minimum_torch}"
+    steps = [Step(install(s, [wanted], *torch_index(version)), "newer_torch", fields, network=True)]
+    steps.append(Step(says="older_transformers", fields=fields))
+    severity: Severity = "error" if enforced else "warning"
+    says = "disabled_by" if enforced else "below"
+    return Fail(says, severity, basis, clues, fields, Treatment("confirm", steps), len(clues))
+
+
+def _is_older(version: str, minimum: str) -> bool:
+    # plain comparison, as transformers does it: 2.6.0a0 of a container is older than 2.6.0 to it, too
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(version) < Version(minimum)
+    except InvalidVersion:
+        return False
+
+
+TORCH_TOO_OLD = Condition(
+    id="torch-too-old-for-transformers",
+    family="packages",
+    title="transformers does not work with a PyTorch as old as the installed one",
+    reads=("packages",),
+    detect=_too_old,
+    words={
+        "not_both": "transformers and torch are not both installed",
+        "no_minimum": "this transformers names no oldest torch",
+        "minimum_is": "transformers {transformers} asks for torch {minimum} or newer: {path}",
+        "torch_is": "torch {torch} is in {torch_path}",
+        "disabled": "importing {package} said that PyTorch is being disabled",
+        "disabled_by": "transformers {transformers} ignores torch {torch}: it needs {minimum} or newer, "
+        "and will say that PyTorch was not found",
+        "below": "transformers {transformers} was made for torch {minimum} or newer, but torch {torch} is installed",
+        "newer_torch": "install a newer torch",
+        "older_transformers": "or, if this torch must stay, install an older transformers that accepts it",
+    },
+)
+
+COMPANION_MISMATCH = Condition(
+    id="torch-companion-mismatch",
+    family="packages",
+    title="torchvision, torchaudio or another companion was made for another torch",
+    reads=("packages", "target"),
+    detect=_companions,
+    words={
+        "no_torch": "torch is not installed",
+        "none": "no companion of torch is installed",
+        "mismatch": "made for another torch than the installed {torch}: {names}",
+        "stops": "made for another torch than the installed {torch}: {names}; "
+        "importing torchvision fails, and transformers' models with it",
+        "triton": "{names} is not the one that torch {torch} asks for: torch.compile may fail",
+        "asks": "{by} {by_version} asks for {asked}",
+        "torch_asks": "{by} {by_version} asks for {asked}, but {installed} is installed",
+        "torch_is": "torch {torch} is in {torch_path}",
+        "built": "{by} {stated} is a build for {build}, torch is a build for {torch_build}: "
+        "its compiled part cannot be loaded",
+        "row": "{by} {by_version} was published for {asked} ({source}, read {as_of})",
+        "seen": "importing {package} failed: {message}",
+        "pair": "let the installer find the releases of {names} that were made for torch {torch}",
+        "rebuild": "install {names} in the build that goes with torch {torch}",
+        "again": "install torch {torch} again with the {names} that it asks for",
+    },
+)
+
+CONDITIONS: tuple[Condition, ...] = (TORCH_TOO_OLD, COMPANION_MISMATCH)
