@@ -1,5 +1,17 @@
 """``python -m hfdoctor``."""
 
+import os
+import sys
+
+# -m puts the person's folder first on sys.path: their random.py must not become the doctor's own
+_own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+try:
+    _here = os.getcwd()
+except OSError:  # the folder was removed under the shell's feet
+    _here = ""
+if sys.path and sys.path[0] in ("", _here) and _here != _own:
+    del sys.path[0]
+
 from hfdoctor.cli import main
 
 if __name__ == "__main__":

@@ -193,3 +193,27 @@ def test_conditions_lists_and_prints() -> None:
     assert page.startswith("# shared-memory") and "## How safe the fix is" in page
     entries = json.loads(hfdoctor("conditions", "--format", "json").stdout)
     assert {"id", "family", "title", "page"} == set(entries[0])
+
+
+def test_the_persons_files_do_not_become_the_doctors(tmp_path: Path) -> None:
+    for name in ("random", "click", "json", "pathlib", "secrets", "subprocess"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not yours')")
+    done = subprocess.run(
+        [sys.executable, "-m", "hfdoctor", "conditions"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that is in use")
+def test_the_folder_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"rmdir {gone}; exec {sys.executable} -m hfdoctor check --format json"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", script], cwd=gone, env=env, capture_output=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert b"Traceback" not in done.stderr
