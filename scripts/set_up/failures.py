@@ -64,10 +64,10 @@ def cause_of(output: str) -> str:
     # pip ends with a general remark, uv with the root of the chain of causes
     said = [line for line in lines if _REASON.match(line) and not _REMARK.search(line)]
     chosen = (said or lines or ["it said nothing"])[-1]
-    return (_REASON.sub("", chosen) or chosen)[:200]
+    return (_REASON.sub("", chosen, count=1) or chosen)[:200]
 
 
-_REASON = re.compile(r"(error|fatal|cause|caused by)\b[:\s]*|(?=\w+(Error|Exception): )", re.IGNORECASE)
+_REASON = re.compile(r"^(error|fatal|cause|caused by)\b[:\s]*|^(?=\w+(Error|Exception): )", re.IGNORECASE)
 _REMARK = re.compile(r"subprocess-exited-with-error|metadata-generation-failed|Failed to build")
 
 

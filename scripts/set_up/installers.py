@@ -131,8 +131,7 @@ class Installer:
         """Install with one call of the resolver. Raises SetUpError, OSError."""
         uv = self.find_uv()
         if uv:
-            # compiled now and not on the first start, as pip does
-            command = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(self.target.python)]
+            command = [uv, "pip", "install", "-q", "--python", str(self.target.python)]
             try:
                 self.run([*command, *uv_options, *what], self.uv_environ())
                 return

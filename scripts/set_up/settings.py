@@ -41,6 +41,8 @@ def for_uv(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, 
         if value and not any(result.get(known) for known in (name, *synonyms)):
             result[name] = value
 
+    # compiled now, as pip does, and not at every start where PYTHONDONTWRITEBYTECODE is set
+    give("1", "UV_COMPILE_BYTECODE")
     give(pip.get("index-url", ""), "UV_DEFAULT_INDEX", "UV_INDEX_URL")
     extra = [place for place in pip.get("extra-index-url", "").split() if _is_there(place)]
     if extra and not any(result.get(name) for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL")):

@@ -25,6 +25,8 @@ ECHO = """
 import json, os, signal, sys
 
 def main():
+    if sys.argv[1:] == ["--version"]:
+        return print("hfdoctor of the tests")
     if sys.argv[1:2] == ["exit"]:
         sys.exit(int(sys.argv[2]))
     if sys.argv[1:2] == ["die"]:
@@ -32,6 +34,25 @@ def main():
     told = {"words": sys.argv[1:], "by": os.environ.get("HFDOCTOR_LAUNCHED_BY"), "prefix": sys.prefix,
             "path": sys.path, "pythonpath": os.environ.get("PYTHONPATH")}
     print(json.dumps(told))
+"""
+
+#: the project without its dependencies
+LIGHT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "hfdoctor"
+dynamic = ["version"]
+[project.optional-dependencies]
+test = ["pytest"]
+dev = []
+[project.scripts]
+hfdoctor = "hfdoctor.cli:main"
+[tool.hatch.version]
+path = "hfdoctor/version.py"
+[tool.pytest.ini_options]
+testpaths = ["tests"]
 """
 
 
@@ -120,6 +141,11 @@ class Checkout:
     def echo(self) -> None:
         """Let hfdoctor's command line tell what it is given (the installation is editable)."""
         (self.folder / "hfdoctor" / "cli" / "__init__.py").write_text(ECHO, encoding="ascii")
+
+    def lighten(self) -> None:
+        """Leave out what is installed beside the project, for tests that do not depend on it."""
+        self.echo()
+        (self.folder / "pyproject.toml").write_text(LIGHT, "ascii")
 
     def finished(self) -> bool:
         return bool(self.stamp.exists() and json.loads(self.stamp.read_bytes())["key"])

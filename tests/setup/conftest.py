@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,38 +21,50 @@ def uv_environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     bin = tmp_path_factory.mktemp("uv")
     (bin / uv.name).symlink_to(uv)
     cache = tmp_path_factory.mktemp("uv-cache")
-    return {"PATH": f"{bin}:{PERSON.get('PATH', '')}", "UV_CACHE_DIR": str(cache)}
+    path = f"{bin}:{PERSON.get('PATH', '')}"
+    return {"PATH": path, "UV_CACHE_DIR": str(cache), "UV_COMPILE_BYTECODE": "0"}
 
 
 @pytest.fixture
-def new_checkout(tmp_path: Path) -> Callable[..., Checkout]:
-    """Make a checkout nobody has set up, in a folder of this name."""
-    count = itertools.count()
+def whole_checkout(tmp_path: Path) -> Callable[..., Checkout]:
+    """Make a checkout that nobody has set up, in a folder of this name, with these settings."""
 
-    def make(name: str = "", **environ: str) -> Checkout:
-        return Checkout(copy(tmp_path / (name or f"checkout{next(count)}")), environ)
+    def make(name: str = "checkout", **environ: str) -> Checkout:
+        return Checkout(copy(tmp_path / name), environ)
 
     return make
 
 
 @pytest.fixture
-def checkout(new_checkout: Callable[..., Checkout], uv_environ: dict[str, str]) -> Checkout:
-    """A checkout nobody has set up, on a machine with uv (where a set-up takes 3 s)."""
-    return new_checkout(**uv_environ)
+def light_checkout(whole_checkout: Callable[..., Checkout]) -> Callable[..., Checkout]:
+    """The same without dependencies, its command line telling what reaches it."""
+
+    def make(name: str = "checkout", **environ: str) -> Checkout:
+        checkout = whole_checkout(name, **environ)
+        checkout.lighten()
+        return checkout
+
+    return make
+
+
+@pytest.fixture
+def checkout(light_checkout: Callable[..., Checkout], uv_environ: dict[str, str]) -> Checkout:
+    """A light checkout that nobody has set up, on a machine with uv."""
+    return light_checkout(**uv_environ)
 
 
 @pytest.fixture(scope="session")
 def shared_ready(tmp_path_factory: pytest.TempPathFactory, uv_environ: dict[str, str]) -> Checkout:
     ready = Checkout(copy(tmp_path_factory.mktemp("ready") / "checkout"), uv_environ)
+    ready.lighten()
     result = ready.run("--version")
     assert result.returncode == 0, result.stderr
-    ready.echo()
     return ready
 
 
 @pytest.fixture
 def ready(shared_ready: Checkout) -> Checkout:
-    """A checkout that is set up, whose command line echoes; not to be changed."""
+    """A light checkout that is set up; not to be changed."""
     assert shared_ready.finished(), "a test changed the shared checkout"
     return shared_ready
 

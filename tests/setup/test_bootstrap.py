@@ -48,11 +48,11 @@ def seconds(action: Callable[[], subprocess.CompletedProcess[str]], times: int =
 @pytest.mark.parametrize("how", ["uv", "pip"])
 def test_first_run_sets_up_and_second_starts_within_a_second(
     how: str,
-    new_checkout: Callable[..., Checkout],
+    whole_checkout: Callable[..., Checkout],
     uv_environ: dict[str, str],
     no_uv_environ: dict[str, str],
 ) -> None:
-    checkout = new_checkout(**(uv_environ if how == "uv" else no_uv_environ))
+    checkout = whole_checkout(**(uv_environ | {"UV_COMPILE_BYTECODE": ""} if how == "uv" else no_uv_environ))
     start = time.perf_counter()
     first = checkout.run("--version", python=base_python())
     first_seconds = time.perf_counter() - start

@@ -131,7 +131,6 @@ def test_damage_is_repaired_by_the_next_run(checkout: Checkout) -> None:
 
 MOMENTS: dict[str, Callable[[Checkout], bool]] = {
     "marked": lambda checkout: checkout.stamp.exists(),
-    "interpreter": lambda checkout: program(checkout.venv, "python").exists(),
     "first package": lambda checkout: any(checkout.venv.glob("lib/python*/site-packages/*.dist-info")),
     "program": lambda checkout: program(checkout.venv, "hfdoctor").exists(),
 }
@@ -139,7 +138,8 @@ MOMENTS: dict[str, Callable[[Checkout], bool]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_at_any_moment(checkout: Checkout, moment: str) -> None:
+def test_killed_at_any_moment(whole_checkout: Callable[..., Checkout], uv_environ: dict[str, str], moment: str) -> None:
+    checkout = whole_checkout(**uv_environ)
     process = checkout.start("--version")
     until = time.monotonic() + 60
     while not MOMENTS[moment](checkout):
