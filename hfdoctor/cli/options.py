@@ -77,7 +77,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """A question with the nearest of ``known``, or how to see them all."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else "; `hfdoctor conditions` lists them"
 
 
