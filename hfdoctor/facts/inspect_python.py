@@ -45,7 +45,7 @@ def to_json(value):  # type: (Any) -> str
 
 
 def quote(text):  # type: (str) -> str
-    """A JSON string. Bytes of a path that are no UTF-8 come out as the visible text ``\\udcff``."""
+    """A JSON string. Bytes of a path that are no UTF-8 come out as Python's own escapes for them (PEP 383)."""
     out = []
     for char in text:
         code = ord(char)
@@ -53,8 +53,6 @@ def quote(text):  # type: (str) -> str
             out.append("\\" + char)
         elif 32 <= code < 127:
             out.append(char)
-        elif 0xD800 <= code < 0xE000:
-            out.append("\\\\u%04x" % code)
         elif code > 0xFFFF:
             code -= 0x10000
             out.append("\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF)))

@@ -117,8 +117,9 @@ def test_other_tools_environments_are_not_taken_either(tmp_path: Path, own: Self
     assert named is not None and named.environment == str(tool)
 
 
-def test_uvx_keeps_its_environments_in_the_cache(tmp_path: Path) -> None:
-    prefix = venv(tmp_path / "cache" / "uv" / "archive-v0" / "8c1f")
+@pytest.mark.parametrize("folder", ["archive-v0", "builds-v0", "environments-v2"])
+def test_uvx_keeps_its_environments_in_the_cache(tmp_path: Path, folder: str) -> None:
+    prefix = venv(tmp_path / "cache" / "uv" / folder / "8c1f")
     own = Self(str(prefix / "bin" / "python"), str(prefix), "")
     assert not own.is_tool
     (tmp_path / "cache" / "uv" / "CACHEDIR.TAG").write_text("")

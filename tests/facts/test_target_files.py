@@ -182,7 +182,7 @@ def test_the_writer_of_json() -> None:
     value = {"a": [None, True, False, 3, 'é가\U0001f600"\\\n\x00\x7f'], "b": {}, "c": []}
     text = inspect_python.to_json(value)
     assert text.isascii() and json.loads(text) == value
-    assert json.loads(inspect_python.to_json("\udcff")) == "\\udcff"
+    assert json.loads(inspect_python.to_json("\udcff")) == "\udcff"
 
 
 def test_what_python_prints() -> None:

@@ -273,3 +273,13 @@ def test_a_shim_is_replaced_by_what_it_starts(tmp_path: Path) -> None:
     shim.chmod(0o755)
     target = observe(shim)
     assert target.chosen.need().python == sys.executable
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take only UTF-8")
+def test_a_path_that_is_no_text_stays_a_path(tmp_path: Path) -> None:
+    env = make_venv(tmp_path / "env")
+    strange = Path(os.fsdecode(os.fsencode(tmp_path / "strange") + b"\xff\xfe"))
+    env.rename(strange)
+    target = observe(strange)
+    assert target.environment.need() == str(strange) == target.interpreter.need().prefix
+    assert Path(target.paths.need().purelib).is_dir()

@@ -20,8 +20,8 @@ from ..probe import Request
 
 #: files that mark an environment as made to hold one tool: uv tool, pipx, scripts/bootstrap.py
 TOOL_MARKS = ("uv-receipt.toml", "pipx_metadata.json", "hfdoctor-setup.json")
-#: folders of uv's cache in which uvx keeps the environments of tools
-UV_CACHE_FOLDER = re.compile(r"(archive|environments)-v\d+")
+#: folders of uv's cache in which uvx and "uv run --with" keep environments
+UV_CACHE_FOLDER = re.compile(r"(archive|builds|environments)-v\d+")
 
 LOOKS_LIKE_PYTHON = re.compile(r"(python|pypy|graalpy)[\w.+-]*(\.exe|\.bat|\.cmd)?$", re.IGNORECASE)
 

@@ -135,16 +135,30 @@ def answer_in(stdout: bytes) -> dict[str, Any] | None:
         before, found, text = line.partition(marker)
         if found and not before:
             try:
-                facts = msgspec.json.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+                facts = _decode(text)
+            except ValueError:
                 continue
             return facts if isinstance(facts, dict) else None
     return None
 
 
+def _decode(text: bytes) -> Any:
+    """The value of a JSON text; raises ValueError."""
+    if b"\\udc" in text.lower():  # a path with bytes that are no text: msgspec refuses it, and it must stay a path
+        import json
+
+        return json.loads(text)
+    return msgspec.json.decode(text)
+
+
 def tail(stream: bytes, limit: int = 2000) -> str:
     """The end of an output as text."""
-    text = stream.decode("utf-8", "backslashreplace").replace("\r\n", "\n").strip()
+    try:
+        text = stream.decode("utf-8")
+    except UnicodeDecodeError:
+        # Python writes in the code page of Windows: 949 for Korean, in which user names and so paths are spelt
+        text = stream.decode("mbcs" if os.name == "nt" else "utf-8", "backslashreplace")
+    text = text.replace("\r\n", "\n").strip()
     return text if len(text) <= limit else "..." + text[-limit:]
 
 
