@@ -217,3 +217,25 @@ def test_findings_follow_the_registry(machine: WindowsMachine) -> None:
     assert outcome[1]["onedrive-folder"] == "fail"
     assert "crash" not in outcome[0].values()
     assert outcome[0]["windows-long-path"] == outcome[1]["windows-long-path"] == "pass"
+
+
+def test_the_advised_command_does_what_it_says(machine: WindowsMachine) -> None:
+    """The first step of the remedy, run word for word, leaves the value that the doctor calls on."""
+    from hfdoctor.conditions.engine import diagnose
+    from tests import recorded
+
+    finding = next(
+        f for f in diagnose(recorded.load("windows-store-python-korean")).failed() if f.condition == "windows-long-path"
+    )
+    assert finding.remedy is not None
+    argv = finding.remedy.steps[0].argv
+    changed, snapshot = machine.run(
+        {
+            "delete": [[FILE_SYSTEM, "LongPathsEnabled"]],
+            "argv": ["-c", f"import subprocess, sys; sys.exit(subprocess.call({argv!r}))"],
+        },
+        hfdoctor("snapshot"),
+    )
+    assert changed.code == 0, changed.stderr
+    value = snapshot.report["windows"]["long_paths_registry"]["value"]
+    assert (value["type"], value["value"]) == ("REG_DWORD", 1)
