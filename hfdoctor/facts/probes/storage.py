@@ -59,7 +59,7 @@ def _places(ctx: Context) -> Fact[list[Place]]:
                 may_write = place.role in PROVED_BY_WRITING or (
                     place.role in INSTALLED and (isolated or sys.platform == "win32")
                 )
-                found[index] = look(place, may_write, mounts)
+                found[index] = look(place, may_write, mounts, own=home)
         except Exception as error:  # no place may cost the others
             found[index] = _unseen(place, from_error(error))
 
@@ -94,8 +94,8 @@ def temp(candidates: list[Named], mounts: list[Mount]) -> Place:
     return first
 
 
-def look(named: Named, may_write: bool, mounts: list[Mount]) -> Place:
-    """Look at one place. ``may_write`` allows a trial file in it, if it exists."""
+def look(named: Named, may_write: bool, mounts: list[Mount], own: str = "") -> Place:
+    """Look at one place. ``may_write`` allows a trial file in it; ``own`` is the home, where one is harmless too."""
     place = Place(named.role, legible(named.path), exists=None, set_by=named.set_by)
     try:
         info = os.stat(named.path)
@@ -114,7 +114,7 @@ def look(named: Named, may_write: bool, mounts: list[Mount]) -> Place:
     place.owner = _owner(at)
     observe(place, "space", lambda: filesystems.space_of(at))
     observe(place, "filesystem", lambda: filesystems.filesystem_of(at, mounts))
-    observe(place, "writable", lambda: writable(named.path, at, place, may_write))
+    observe(place, "writable", lambda: writable(named.path, at, place, may_write, own))
     return place
 
 
@@ -134,7 +134,7 @@ def _nearest(path: str) -> tuple[str, bool]:
         path = parent
 
 
-def writable(path: str, at: str, place: Place, may_write: bool) -> Fact[Writable]:
+def writable(path: str, at: str, place: Place, may_write: bool, own: str = "") -> Fact[Writable]:
     """Whether ``path`` can be written, or made below ``at`` where it does not exist yet."""
     if place.kind == "file":
         return known(Writable(False, "access", "a file stands where a folder must be", "not-a-folder"), "stat")
@@ -145,6 +145,8 @@ def writable(path: str, at: str, place: Place, may_write: bool) -> Fact[Writable
     if place.exists and may_write:
         return known(by_writing(path), "a file made and removed")
     if sys.platform == "win32":
+        if may_write and own and _inside(at, own):
+            return known(by_writing(at), "a file made and removed in the nearest folder above")
         return not_run("Windows only tells by writing, which is not tried here", "access")
     # with the effective user's rights, as an installer would have them
     effective = os.access in os.supports_effective_ids
@@ -154,6 +156,11 @@ def writable(path: str, at: str, place: Place, may_write: bool) -> Fact[Writable
     read_only = filesystem is not None and filesystem.read_only
     number = errno.EROFS if read_only else errno.EACCES
     return known(Writable(False, "access", os.strerror(number), "read-only" if read_only else "permission"), "access")
+
+
+def _inside(path: str, folder: str) -> bool:
+    path, folder = os.path.normcase(path), os.path.normcase(folder).rstrip("\\/")
+    return path == folder or path.startswith(folder + os.sep)
 
 
 def by_writing(folder: str) -> Writable:
