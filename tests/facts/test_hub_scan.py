@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -282,3 +283,38 @@ def test_trees_that_cannot_be_read_are_ignored(cache: Path) -> None:
         tree.write_text('{"format_version": 1, "files": {"README.md": ')
     health = scan_cache(str(cache))
     assert (health.listed, kinds(health)) == (0, {})
+
+
+def test_a_download_and_a_clean_up_that_run_meanwhile(tmp_path: Path) -> None:
+    """New files appear in the library's order, other repositories vanish: nothing of it is damage, nothing raises."""
+    repo = tmp_path / TINY
+    files = repo / "snapshots" / ("a" * 40)
+    (repo / "blobs").mkdir(parents=True)
+    files.mkdir(parents=True)
+    stop = threading.Event()
+
+    def download() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            name = f"{number:040x}"
+            part = repo / "blobs" / f"{name}.1a2b3c4d.incomplete"
+            part.write_bytes(b"{}")
+            part.rename(repo / "blobs" / name)
+            (files / f"{number}.json").symlink_to(f"../../blobs/{name}")
+            gone = tmp_path / f"models--gone--{number}"
+            (gone / "snapshots" / ("b" * 40)).mkdir(parents=True)
+            (gone / "snapshots" / ("b" * 40) / "config.json").write_bytes(b"{}")
+            shutil.rmtree(gone)
+
+    worker = threading.Thread(target=download, daemon=True)
+    worker.start()
+    try:
+        deadline = time.monotonic() + 1.5
+        scans = 0
+        while time.monotonic() < deadline or scans < 3:
+            assert kinds(scan_cache(str(tmp_path))) == {}
+            scans += 1
+    finally:
+        stop.set()
+        worker.join()

@@ -1,15 +1,5 @@
 """Scans a hub cache: structure, sizes and a few first bytes. Only reads, follows no folder out of the cache.
 
-The layout is that of huggingface_hub::
-
-    CACHEDIR.TAG, version.txt, .locks/<repo>/<etag>.lock
-    blobs/.huggingface-shared-blobs, blobs/<2 hex>/<xet hash>       the store shared by all repositories (release 2)
-    models--<org>--<name>/refs/<branch>                             holds a commit
-                          snapshots/<commit>/<file>                 link to ../../blobs/<etag>, or a copy
-                          blobs/<etag>                              a file, or a link into the shared store
-                          trees/<commit>.json                       the hub's list of the commit's files (release 2)
-                          .no_exist/<commit>/<file>                 asked for and not on the hub
-
 A person's cache can hold 100,000 files. What costs is one system call each, so without ``deep`` the sizes of
 ordinary files are asked for up to a bound; beyond it only weights and the like are measured, and for the rest it
 is enough that the link leads to a name that the blobs folder lists.
@@ -23,37 +13,20 @@ import stat
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-
-import msgspec
 
 from ..legible import legible
 from ..sections.hub import TROUBLES, CacheHealth, RepoTrouble
 from .hub_content import WEIGHTS, Look, kind_of, look_into
+from .hub_layout import KNOWN_NAMES, REPO_TYPES, SHARED_MARKER, Listed, files_below, link_targets, names_in, read_tree
 
-REPO_TYPES = ("models", "datasets", "spaces", "kernels")
-#: of the library, of transformers 4 and diffusers (their one-time moves of old caches), and of desktops
-KNOWN_NAMES = frozenset(
-    {
-        ".locks",
-        "CACHEDIR.TAG",
-        "version.txt",
-        "version_diffusers_cache.txt",
-        ".DS_Store",
-        "Thumbs.db",
-        "desktop.ini",
-        ".gitignore",
-    }
-)
-SHARED_MARKER = ".huggingface-shared-blobs"
-
-#: without ``deep``: how many ordinary files and how many weights are measured, how many are opened
-ORDINARY_LIMIT = 10_000
+#: without ``deep``: how many ordinary files of models, and of all else, are measured, how many weights, how many opened
+ORDINARY_LIMIT = 5_000
+OTHER_LIMIT = 2_000
 IMPORTANT_LIMIT = 50_000
 OPEN_LIMIT = 2_000
 LOCK_LIMIT = 20_000
-#: beyond the first bound: what follows the last dot of a name
-WORTH_MEASURING = WEIGHTS | {"json"}
+#: what is measured beyond the first bounds
+WORTH_MEASURING = (*sorted(f".{suffix}" for suffix in WEIGHTS), ".json")
 #: bytes; lists of files (trees) longer than this are not read without ``deep``
 TREE_LIMIT = 32 * 1024 * 1024
 
@@ -61,19 +34,6 @@ TREE_LIMIT = 32 * 1024 * 1024
 RECENT_S = 3600
 TROUBLES_SHOWN = 50
 EXAMPLES = 5
-
-
-class _Listed(msgspec.Struct):
-    size: int
-    lfs_size: int | None = None
-
-
-class _Tree(msgspec.Struct):
-    format_version: int
-    files: dict[str, _Listed]
-
-
-_decode_tree = msgspec.json.Decoder(_Tree).decode
 
 
 def scan_cache(folder: str, *, deep: bool = False, now: float | None = None) -> CacheHealth:
@@ -96,7 +56,8 @@ class _Scan:
         self.uid = os.geteuid() if sys.platform != "win32" else None
         self.health = CacheHealth(repos=0, revisions=0, files=0, blob_bytes=0)
         self.troubles: list[RepoTrouble] = []
-        self.ordinary_left = sys.maxsize if deep else ORDINARY_LIMIT
+        #: of models and kernels, and of datasets and spaces: many small files of a dataset must not use up the models'
+        self.budgets = [_Budget(sys.maxsize if deep else limit) for limit in (ORDINARY_LIMIT, OTHER_LIMIT)]
         self.important_left = sys.maxsize if deep else IMPORTANT_LIMIT
         self.open_left = sys.maxsize if deep else OPEN_LIMIT
         self.may_write = False
@@ -130,9 +91,10 @@ class _Scan:
             return
         self.health.repos += 1
         self._own_folder(path)
-        repo = _Repo(name, name.startswith(("models--", "kernels--")))
+        holds_models = name.startswith(("models--", "kernels--"))
+        repo = _Repo(name, holds_models, self.budgets[0 if holds_models else 1])
         parts: set[str] = set()
-        for part in _names(path):
+        for part in names_in(path):
             inner = f"{path}{os.sep}{part}"
             parts.add(part)
             if part in ("blobs", "snapshots", "refs", "trees"):
@@ -185,72 +147,62 @@ class _Scan:
             tree = self._tree(f"{path}{os.sep}trees{os.sep}{entry.name}.json") if has_trees else {}
             self._guard(repo.name, entry.path, lambda at=entry.path, tree=tree: self._snapshot(repo, at, tree))
 
-    def _tree(self, path: str) -> dict[str, _Listed]:
-        """The hub's list of a commit's files; empty if none can be read (the library ignores such a one)."""
-        try:
-            if not self.deep and os.stat(path).st_size > TREE_LIMIT:
-                return {}
-            with open(path, "rb") as file:
-                tree = _decode_tree(file.read())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return {}
-        if tree.format_version != 1:
+    def _tree(self, path: str) -> dict[str, Listed]:
+        tree = read_tree(path, None if self.deep else TREE_LIMIT)
+        if tree is None:
             return {}
         self.health.listed += 1
-        return tree.files
+        return tree
 
-    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, _Listed]) -> None:
-        # the loop that runs 100,000 times: nothing in it that could stand outside
-        links = copies = 0
-        plain = repo.blobs - repo.links
-        readlink, separator = os.readlink, os.sep
+    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, Listed]) -> None:
+        """Follow the links of one snapshot. Its loops run 100,000 times: nothing in them that can stand outside."""
+        health, in_place = self.health, repo.blobs - repo.links
         waiting = [(top, "", 2)]
         while waiting:
             folder, inside, depth = waiting.pop()
-            to_blobs = f"..{separator}" * depth + f"blobs{separator}"
-            cut = len(to_blobs)
+            linked: list[str] = []
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    name = entry.name
                     if entry.is_symlink():
-                        links += 1
-                        try:
-                            leads_to = readlink(entry.path)
-                        except OSError as error:
-                            self._failed(repo.name, entry.path, error)
-                            continue
-                        blob = leads_to[cut:]
-                        if blob not in plain or leads_to[:cut] != to_blobs:
-                            self._file(repo, entry, blob if blob in repo.links else "", tree.get(inside + name))
-                        elif self.ordinary_left > 0:
-                            self.ordinary_left -= 1
-                            self._file(repo, entry, blob, tree.get(inside + name))
-                        elif name.rpartition(".")[2] in WORTH_MEASURING and self.important_left > 0:
-                            self.important_left -= 1
-                            self._file(repo, entry, blob, tree.get(inside + name))
+                        linked.append(entry.name)
                     elif entry.is_dir(follow_symlinks=False):
-                        waiting.append((entry.path, f"{inside}{name}/", depth + 1))
+                        waiting.append((entry.path, f"{inside}{entry.name}/", depth + 1))
                     else:
-                        copies += 1
-                        self._file(repo, entry, "", tree.get(inside + name))
-        self.health.links += links
-        self.health.copies += copies
-        self.health.files += links + copies
+                        health.copies += 1
+                        self._file(repo, entry.path, entry.name, None, tree.get(inside + entry.name))
+            health.links += len(linked)
+            to_blobs = f"..{os.sep}" * depth + f"blobs{os.sep}"
+            cut = len(to_blobs)
+            for name, target in zip(linked, link_targets(folder, linked), strict=True):
+                blob = target[cut:]
+                if target[:cut] != to_blobs or blob not in in_place:
+                    blob = blob if blob in repo.links else ""
+                elif repo.budget.ordinary > 0:
+                    repo.budget.ordinary -= 1
+                elif name.endswith(WORTH_MEASURING) and self.important_left > 0:
+                    self.important_left -= 1
+                else:
+                    continue
+                self._file(repo, f"{folder}{os.sep}{name}", name, blob, tree.get(inside + name))
+        health.files = health.links + health.copies
 
-    def _file(self, repo: _Repo, entry: os.DirEntry[str], blob: str, listed: _Listed | None) -> None:
-        """Measure one file of a snapshot, hold it against the list, and look into it where that is called for."""
+    def _file(self, repo: _Repo, path: str, name: str, blob: str | None, listed: Listed | None) -> None:
+        """Measure one file of a snapshot, hold it against the list, and look into it where that is called for.
+
+        ``blob`` is the name of the file that the link leads to, "" if it leads elsewhere, None for a copy.
+        """
         try:
-            found = entry.stat()
+            found = os.stat(path)
         except OSError as error:
-            self._failed(repo.name, entry.path, error)
+            self._failed(repo.name, path, error)
             return
         health = self.health
         health.measured += 1
         if stat.S_ISDIR(found.st_mode):
-            self._trouble(repo.name, "folder-instead", entry.path)
+            self._trouble(repo.name, "folder-instead", path)
             return
         if found.st_uid != self.uid and self.uid is not None:
-            self._foreign(entry.path)
+            self._foreign(path)
         size = found.st_size
         if not blob:
             health.blob_bytes += size
@@ -263,27 +215,27 @@ class _Scan:
             if size != right:
                 wrong = Look("shorter-than-listed" if size < right else "longer-than-listed", right)
         meant_to_be_empty = listed is not None and size == 0 and wrong is None
-        if repo.holds_models and not meant_to_be_empty and kind_of(entry.name):
-            key = blob or entry.path
+        if repo.holds_models and not meant_to_be_empty and kind_of(name):
+            key = blob or path
             if key not in repo.looked:
-                repo.looked[key] = self._look(repo, entry, size, blob)
+                repo.looked[key] = self._look(repo, path, name, size, blob or "")
             wrong = repo.looked[key] or wrong
         if wrong is not None:
-            self._trouble(repo.name, wrong.kind, entry.path, wrong.expected_bytes, size, copy=not entry.is_symlink())
+            self._trouble(repo.name, wrong.kind, path, wrong.expected_bytes, size, copy=blob is None)
 
-    def _look(self, repo: _Repo, entry: os.DirEntry[str], size: int, blob: str) -> Look | None:
+    def _look(self, repo: _Repo, path: str, name: str, size: int, blob: str) -> Look | None:
         if size and self.open_left <= 0:
             return None
         self.open_left -= 1
         self.health.opened += 1
         try:
-            return look_into(entry.path, entry.name, size, blob, deep=self.deep)
+            return look_into(path, name, size, blob, deep=self.deep)
         except OSError as error:
-            self._failed(repo.name, entry.path, error)
+            self._failed(repo.name, path, error)
             return None
 
     def _refs(self, repo: _Repo, path: str) -> None:
-        for file in _files_below(f"{path}{os.sep}refs"):
+        for file in files_below(f"{path}{os.sep}refs"):
             if file.endswith(".tmp") or os.path.basename(file) in KNOWN_NAMES:
                 continue
             with open(file, "rb") as opened:
@@ -309,12 +261,12 @@ class _Scan:
 
     def _locks(self, path: str) -> None:
         self._own_folder(path)
-        for name in _names(path):
+        for name in names_in(path):
             folder = f"{path}{os.sep}{name}"
             if os.path.isdir(folder):
                 self._own_folder(folder)
                 if self.health.lock_files < LOCK_LIMIT:
-                    self.health.lock_files += sum(1 for inner in _names(folder) if inner.endswith(".lock"))
+                    self.health.lock_files += sum(1 for inner in names_in(folder) if inner.endswith(".lock"))
 
     # --- notes
 
@@ -363,40 +315,34 @@ class _Scan:
         actual: int | None = None,
         copy: bool = False,
     ) -> None:
+        if kind in ("file-instead", "dangling-link") and not os.path.lexists(path):
+            return  # removed between two looks at it
         self.troubles.append(RepoTrouble(legible(repo), kind, self._below(path), expected, actual, copy))
 
     def _below(self, path: str) -> str:
         return legible(path.removeprefix(self.root).lstrip("/\\"))
 
 
+class _Budget:
+    """How many ordinary files may still be measured."""
+
+    def __init__(self, ordinary: int) -> None:
+        self.ordinary = ordinary
+
+
 class _Repo:
     """What is known of a repository while it is scanned."""
 
-    def __init__(self, name: str, holds_models: bool) -> None:
+    def __init__(self, name: str, holds_models: bool, budget: _Budget) -> None:
         self.name = name
         self.holds_models = holds_models
+        self.budget = budget
         #: names in blobs/, and those of them that are links into the shared store
         self.blobs: set[str] = set()
         self.links: set[str] = set()
         self.commits: set[str] = set()
         self.measured: set[str] = set()
         self.looked: dict[str, Look | None] = {}
-
-
-def _names(folder: str) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries)
-
-
-def _files_below(folder: str) -> Iterator[str]:
-    waiting = [folder]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    yield entry.path
 
 
 def _a_few_of_each(troubles: list[RepoTrouble]) -> list[RepoTrouble]:
