@@ -239,9 +239,11 @@ def _state(snapshot: Snapshot, goal: Goal, findings: Sequence[Finding]) -> State
     distributions = snapshot.packages.distributions.maybe()
     if distributions is None:
         return State(installed=None, ready=False if because else None, because=because)
+    # what could not be told may stand in the way: an unknown is never a pass
+    ready = False if because else None if any(f.outcome in ("unknown", "crash") for f in findings) else True
     versions = {distribution.name.lower(): distribution.version for distribution in reversed(distributions)}
     return State(
         installed={name: versions.get(name) for name in goal.packages},
-        ready=not because,
+        ready=ready,
         because=because,
     )

@@ -54,16 +54,17 @@ def state_line(report: Report) -> str:
     state = report.state
     if state.installed is None:
         return "What is installed could not be told."
-    there = [f"{name} {version}" for name, version in state.installed.items() if version]
-    not_there = [name for name, version in state.installed.items() if not version]
-    verdict = f"not ready, because of {', '.join(dict.fromkeys(state.because))}"
+    there = " and ".join(f"{name} {version}" for name, version in state.installed.items() if version)
+    missing = " and ".join(name for name, version in state.installed.items() if not version)
+    if state.ready is False:
+        verdict = f"not ready, because of {', '.join(dict.fromkeys(state.because))}"
+    else:
+        verdict = f"ready for {missing}" if missing else "nothing found that stops them"
+        if state.ready is None:
+            verdict += ", as far as could be told"
     if not there:
-        return f"Nothing installed yet: {'ready for ' + ' and '.join(not_there) if state.ready else verdict}."
-    installed = " and ".join(there)
-    if not_there:
-        rest = " and ".join(not_there)
-        return f"{installed} installed, {rest} not yet: {'ready for ' + rest if state.ready else verdict}."
-    return f"{installed}: {'nothing found that stops them' if state.ready else verdict}."
+        return f"Nothing installed yet: {verdict}."
+    return f"{there} installed, {missing} not yet: {verdict}." if missing else f"{there}: {verdict}."
 
 
 def count_line(report: Report) -> str:

@@ -63,6 +63,11 @@ def test_verbose_lists_every_condition() -> None:
 @pytest.mark.parametrize(
     ("installed", "because", "says"),
     [
+        (
+            {"transformers": "5", "torch": "2"},
+            None,
+            "transformers 5 and torch 2: nothing found that stops them, as far as could be told.",
+        ),
         ({"transformers": None, "torch": None}, [], "Nothing installed yet: ready for transformers and torch."),
         (
             {"transformers": None, "torch": None},
@@ -75,8 +80,9 @@ def test_verbose_lists_every_condition() -> None:
         (None, [], "What is installed could not be told."),
     ],
 )
-def test_state(installed: dict[str, str | None] | None, because: list[str], says: str) -> None:
-    report = Report("", "", None, Goal(), State(installed, not because, because), [], {}, 0, 0)  # type: ignore[arg-type]
+def test_state(installed: dict[str, str | None] | None, because: list[str] | None, says: str) -> None:
+    ready = None if because is None else not because
+    report = Report("", "", None, Goal(), State(installed, ready, because or []), [], {}, 0, 0)  # type: ignore[arg-type]
     assert state_line(report) == says
 
 
