@@ -217,6 +217,7 @@ EXTERNALLY_MANAGED = Condition(
     title="The system manages this Python, and pip refuses to install into it",
     reads=("target", "packages", "settings"),
     detect=_externally_managed,
+    explained_by=("python-environment-moved",),  # it takes itself for the system's own interpreter then
     words={
         "allowed": "pip was told to install all the same (break-system-packages)",
         "nothing_to_install": "it is managed by the system, and nothing needs to be installed",

@@ -12,7 +12,7 @@ import pytest
 from hfdoctor.facts import inspect_python
 from hfdoctor.facts.probes.environment_files import read_scripts
 from hfdoctor.facts.probes.shadow_files import find_shadows
-from hfdoctor.facts.probes.startup_errors import error_of_module, errors_of_pth_files
+from hfdoctor.facts.probes.startup_errors import error_of_module, errors_of_pth_files, match_errors
 from tests.facts.pythons import make_venv, observe, python_of, site_of
 
 posix = pytest.mark.skipif(os.name == "nt", reason="layouts of POSIX")
@@ -192,5 +192,14 @@ def test_what_python_prints() -> None:
         "Error in sitecustomize; set PYTHONVERBOSE for traceback:\nValueError: boo\n"
     )
     assert errors_of_pth_files(stderr) == {"/e/bad one.pth": "line 2: ModuleNotFoundError: No module named 'x'"}
+    assert match_errors(["/e/bad one.pth", "/e/b.pth"], stderr) == errors_of_pth_files(stderr)
     assert error_of_module("sitecustomize", stderr) == "ValueError: boo"
     assert error_of_module("usercustomize", stderr) == ""
+
+
+def test_paths_in_the_code_page_of_the_output() -> None:
+    path, other = "C:\\Users\\홍길동\\x.pth", "C:\\Users\\홍길동\\y.pth"
+    for printed in (path, r"C:\Users\\ud64d\uae38\ub3d9\x.pth", "C:\\Users\\È«±æµ¿\\x.pth"):
+        stderr = f"Error processing line 1 of {printed}:\n\n  ValueError: boo\n\nRemainder of file ignored\n"
+        assert match_errors([path, other], stderr) == {path: "line 1: ValueError: boo"}, printed
+    assert match_errors(["C:\\a\\x.pth", "C:\\b\\x.pth"], stderr) == {}

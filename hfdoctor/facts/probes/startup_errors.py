@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 PTH = re.compile(r"^Error processing line (\d+) of (.+):$")
 
@@ -23,6 +24,26 @@ def errors_of_pth_files(stderr: str) -> dict[str, str]:
     if path:
         errors[path] = f"line {number}: {last}"[:300]
     return errors
+
+
+def match_errors(paths: Sequence[str], stderr: str) -> dict[str, str]:
+    """Path of each .pth file that failed -> its error.
+
+    What Python printed is spelt in the code page of its output: letters that it lacks come as ``\\uc624``, and of
+    those that were read in another code page only the file's own name may be left to go by.
+    """
+    errors = {_ascii(path): error for path, error in errors_of_pth_files(stderr).items()}
+    found = {path: errors.pop(_ascii(path)) for path in paths if _ascii(path) in errors}
+    for printed, error in errors.items():
+        name = re.split(r"[/\\]", printed)[-1]
+        same = [path for path in paths if path not in found and re.split(r"[/\\]", _ascii(path))[-1] == name]
+        if len(same) == 1:
+            found[same[0]] = error
+    return found
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def error_of_module(name: str, stderr: str) -> str:

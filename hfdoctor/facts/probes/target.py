@@ -24,7 +24,7 @@ from .environment_files import (
 )
 from .shadow_files import find_shadows
 from .start_target import Started, Starting
-from .startup_errors import error_of_module, errors_of_pth_files
+from .startup_errors import error_of_module, match_errors
 
 T = TypeVar("T")
 
@@ -136,8 +136,10 @@ def _fill(context: Context, target: Target, choice: Choice, started: Started) ->
     target.startup_modules = _told(facts.get("startup_modules"), list[StartupModule], facts, "startup_modules", source)
     target.externally_managed = _text(facts, "externally_managed", "no EXTERNALLY-MANAGED file applies here", source)
     target.pip = _text(facts, "pip", "pip is not installed in this environment", source)
-    for entry in target.pth_files.maybe() or []:
-        entry.error = entry.error or errors_of_pth_files(started.start.stderr).get(entry.path, "")
+    entries = target.pth_files.maybe() or []
+    errors = match_errors([entry.path for entry in entries], started.start.stderr)
+    for entry in entries:
+        entry.error = errors.get(entry.path, entry.error)
     for module in target.startup_modules.maybe() or []:
         module.error = error_of_module(module.name, started.start.stderr) or module.error
     target.start = known(started.start, source)
