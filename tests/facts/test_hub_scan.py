@@ -304,7 +304,9 @@ def test_a_download_and_a_clean_up_that_run_meanwhile(tmp_path: Path) -> None:
             (files / f"{number}.json").symlink_to(f"../../blobs/{name}")
             gone = tmp_path / f"models--gone--{number}"
             (gone / "snapshots" / ("b" * 40)).mkdir(parents=True)
-            (gone / "snapshots" / ("b" * 40) / "config.json").write_bytes(b"{}")
+            part = gone / "config.tmp"
+            part.write_bytes(b"{}")
+            part.rename(gone / "snapshots" / ("b" * 40) / "config.json")
             shutil.rmtree(gone)
 
     worker = threading.Thread(target=download, daemon=True)
