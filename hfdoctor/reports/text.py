@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from ..conditions.model import Finding, Report
+from ..conditions.model import Finding, RemedyStep, Report
 from ..facts.snapshot import Snapshot
 from .commands import command_line
 
@@ -62,6 +62,8 @@ def state_line(report: Report) -> str:
         verdict = f"ready for {missing}" if missing else "nothing found that stops them"
         if state.ready is None:
             verdict += ", as far as could be told"
+        if report.counts.get("warning"):
+            verdict += f", with {_plural(report.counts['warning'], 'warning')}"
     if not there:
         return f"Nothing installed yet: {verdict}."
     return f"{there} installed, {missing} not yet: {verdict}." if missing else f"{there}: {verdict}."
@@ -91,19 +93,32 @@ def _finding(finding: Finding, report: Report, width: int, windows: bool, paint:
     for evidence in finding.evidence:
         lines += _wrap(evidence.text, width, hang=2)
     if finding.remedy and finding.remedy.steps:
-        step = next((s for s in finding.remedy.steps if s.argv), finding.remedy.steps[0])
-        who = " (as administrator)" if step.administrator else ""
-        if step.argv:
-            if step.text:
-                lines += _wrap(f"{step.text}:", width)
-            lines.append(f"{pad}{paint('next:', 'next')} {command_line(step.argv, windows=windows)}{who}")
-        else:
-            lines += _wrap(f"next: {step.text}{who}", width)
-        if len(finding.remedy.steps) > 1:
-            lines += _wrap(f"more: hfdoctor conditions {finding.condition}", width)
+        lines += _next(finding.remedy.steps, finding.condition, width, windows, paint)
     folded = [f.condition for f in report.findings if f.explained_by == finding.condition]
     if folded:
         lines += _wrap(f"explains: {', '.join(dict.fromkeys(folded))}", width)
+    return lines
+
+
+def _next(steps: Sequence[RemedyStep], condition: str, width: int, windows: bool, paint: Paint) -> list[str]:
+    """The first step, and the first command where that is another one; the page has the rest."""
+    pad = " " * INDENT
+    lines: list[str] = []
+    shown = [steps[0]]
+    if not steps[0].argv:
+        shown += [step for step in steps if step.argv][:1]
+    for step in shown:
+        who = " (as administrator)" if step.administrator else ""
+        # a first step that is worded as an alternative has lost the one before it: it did not apply here
+        text = step.text.removeprefix("or ") if step is steps[0] else step.text
+        if not step.argv:
+            lines += _wrap(f"next: {text}{who}", width)
+            continue
+        if text:
+            lines += _wrap(f"{text}:", width)
+        lines.append(f"{pad}{paint('next:', 'next')} {command_line(step.argv, windows=windows)}{who}")
+    if len(steps) > len(shown):
+        lines += _wrap(f"more: hfdoctor conditions {condition}", width)
     return lines
 
 
