@@ -160,6 +160,7 @@ CACHE_PERMISSION = Condition(
     title="The hub cache cannot be written or read",
     reads=("hub", "storage"),
     detect=_cache_permission,
+    explained_by=("controlled-folder-access",),
     words={
         "offline": "offline mode is on: nothing is written to the cache",
         "not_made_yet": "the cache folder does not exist yet, and whether it can be made was not tried",

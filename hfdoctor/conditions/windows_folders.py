@@ -49,28 +49,30 @@ def _onedrive(s: Snapshot, goal: Goal) -> Verdict:
     places = list(_places(s, (*ENVIRONMENT, *CACHE)))
     if not places:
         return Skip("no_places")
-    clues, roles = [], []
-    for place in places:
-        for folder in folders:
-            if inside(place.path, folder.path):
-                fields: dict[str, Plain] = {"what": CALLED[place.role], "path": place.path, "folder": folder.path}
-                clues.append(Clue(windows.sync_folders, place.path, "synced", fields))
-                roles.append(place.role)
-                break
-    if not clues:
+    synced = [(place, folder) for place in places for folder in folders if inside(place.path, folder.path)]
+    if not synced:
         return Pass(len(places), [Clue(windows.sync_folders, [folder.path for folder in folders])])
+    clues, shown = [], set()
+    for place, folder in synced:
+        fields: dict[str, Plain] = {"what": _group(place.role), "path": place.path, "folder": folder.path}
+        says = "synced" if _group(place.role) not in shown else ""
+        shown.add(_group(place.role))
+        clues.append(Clue(windows.sync_folders, place.path, says, fields))
+    roles = [place.role for place, _ in synced]
     fields = {"what": " and ".join(dict.fromkeys(_group(role) for role in roles))}
-    return Fail(
-        "inside", "warning", "derived", clues, fields, Treatment("confirm", _elsewhere(s, roles, goal)), len(places)
-    )
+    treatment = Treatment("confirm", _elsewhere(s, roles, goal))
+    return Fail("inside", "warning", "derived", clues, fields, treatment, len(places))
 
 
 def _group(role: str) -> str:
-    return "the model cache" if role in CACHE else "the environment"
+    """What a person calls the place: several folders of one thing are one thing."""
+    if role in CACHE:
+        return "the model cache"
+    return "the environment" if role in ENVIRONMENT else CALLED[role]
 
 
 def _elsewhere(s: Snapshot, roles: Sequence[str], goal: Goal) -> list[Step]:
-    """An environment and a cache right below the home folder, which is not synchronised as a whole."""
+    """An environment and a cache right below the home folder, which nothing synchronises or guards as a whole."""
     home, chosen = s.machine.home.maybe(), s.target.chosen.maybe()
     steps: list[Step] = []
     if home is None:
@@ -93,32 +95,28 @@ def _controlled(s: Snapshot, goal: Goal) -> Verdict:
     if setting is None or setting.mode != "block":
         return Skip("not_blocking", {"mode": setting.mode if setting else "off"})
     places = list(_places(s, tuple(CALLED)))
-    guarded = [(place, folder) for place in places for folder in setting.folders if inside(place.path, folder)]
-    refused, open_questions = [], []
-    for place, folder in {id(place): (place, folder) for place, folder in guarded}.values():
-        fields: dict[str, Plain] = {"what": CALLED[place.role], "path": place.path, "folder": folder}
+    guarded: dict[str, tuple[Place, str]] = {}
+    for place in places:
+        for folder in setting.folders:
+            if inside(place.path, folder):
+                guarded[place.role] = (place, folder)
+    refused, untried = [], []
+    for place, folder in guarded.values():
         # where the place does not exist yet, a parent was tried: that says something only if it is guarded too
-        tried = place.writable.known and inside(place.measured_at or place.path, folder)
-        if not tried:
-            open_questions.append((place, fields))
+        if not place.writable.known or not inside(place.measured_at or place.path, folder):
+            untried.append((place, folder))
         elif not place.writable.need().ok:
-            clue = Clue(place.writable, place.path, "refused", {**fields, "error": place.writable.need().error})
-            refused.append((place, fields, clue))
+            refused.append((place, folder))
     if refused:
-        return _refused(s, windows_fact_clue(s), refused)
-    if open_questions and not _allowed(s):
-        return Unknown("not_tried", open_questions[0][1], [Clue(windows.controlled_folders, setting.folders)])
+        return _refused(s, goal, refused)
+    if untried and not _allowed(s):
+        fields: dict[str, Plain] = {"path": untried[0][0].path, "folder": untried[0][1]}
+        return Unknown("not_tried", fields, [Clue(windows.controlled_folders, setting.folders)])
     if not setting.complete and not guarded:
         return Unknown("list_unread", {}, [Clue(windows.controlled_folders, setting.folders)])
     if not places:
         return Skip("no_places")
     return Pass(len(places), [Clue(windows.controlled_folders, setting.folders)])
-
-
-def windows_fact_clue(s: Snapshot) -> Clue:
-    """The line that says that controlled folder access is on."""
-    assert s.windows is not None
-    return Clue(s.windows.controlled_folders, "block", "blocking")
 
 
 def _allowed(s: Snapshot) -> bool:
@@ -132,28 +130,26 @@ def _allowed(s: Snapshot) -> bool:
     return any(PureWindowsPath(program) in mine for program in programs)
 
 
-def _refused(s: Snapshot, setting: Clue, refused: Sequence[tuple[Place, dict[str, Plain], Clue]]) -> Fail:
-    needed = any(place.role in (*ENVIRONMENT, *CACHE) for place, _, _ in refused)
+def _refused(s: Snapshot, goal: Goal, refused: Sequence[tuple[Place, str]]) -> Fail:
+    assert s.windows is not None
+    clues, shown = [], set()
+    for place, folder in refused:
+        fields: dict[str, Plain] = {"path": place.path, "folder": folder, "error": place.writable.need().error}
+        says = "refused" if _group(place.role) not in shown else ""
+        shown.add(_group(place.role))
+        clues.append(Clue(place.writable, place.path, says, fields))
+    clues.append(Clue(s.windows.controlled_folders, "block", "blocking"))
+    roles = [place.role for place, _ in refused]
+    needed = any(role in (*ENVIRONMENT, *CACHE) for role in roles)
+    steps = _elsewhere(s, roles, goal) if needed else [Step(says="move")]
     interpreter = s.target.interpreter.maybe()
-    roles = [place.role for place, _, _ in refused]
-    steps: list[Step] = []
-    home = s.machine.home.maybe()
-    if home and any(role in CACHE for role in roles):
-        steps.append(Step(["setx", "HF_HOME", str(PureWindowsPath(home, ".cache", "huggingface"))], "new_cache"))
     if interpreter is not None:
         program = str(PureWindowsPath(interpreter.base_prefix, "python.exe"))
         allow = f"Add-MpPreference -ControlledFolderAccessAllowedApplications '{program}'"
         steps.append(Step(["powershell", "-NoProfile", "-Command", allow], "allow", administrator=True))
-    steps = steps or [Step(says="move")]
-    return Fail(
-        "guarded",
-        "error" if needed else "warning",
-        "observed",
-        [*(clue for _, _, clue in refused), setting],
-        refused[0][1],
-        Treatment("print-only", steps),
-        len(refused),
-    )
+    fields = {"what": " and ".join(dict.fromkeys(_group(role) for role in roles)), "path": refused[0][0].path}
+    treatment = Treatment("print-only", steps)
+    return Fail("guarded", "error" if needed else "warning", "observed", clues, fields, treatment, len(refused))
 
 
 ONEDRIVE_FOLDER = Condition(
@@ -169,9 +165,9 @@ ONEDRIVE_FOLDER = Condition(
         "inside": "OneDrive synchronises {what}: files are locked or missing while it works",
         "synced": "{what}, {path}, is inside {folder}",
         "move": "move it out of the OneDrive folder",
-        "new_environment": "make the environment outside OneDrive",
+        "new_environment": "make the environment outside of it",
         "install_there": "and install there",
-        "new_cache": "keep models outside OneDrive (open a new terminal afterwards)",
+        "new_cache": "keep models outside of it (open a new terminal afterwards)",
     },
 )
 
@@ -190,8 +186,10 @@ CONTROLLED_FOLDER_ACCESS = Condition(
         "guarded": "Windows Defender does not let Python write to {what}, {path}",
         "refused": "a file could not be made in {path} ({error}); Defender guards {folder}",
         "blocking": "controlled folder access is on",
+        "new_environment": "make the environment in a folder that is not guarded",
+        "install_there": "and install there",
         "new_cache": "keep models in a folder that is not guarded (open a new terminal afterwards)",
-        "allow": "let this Python write to guarded folders; that holds for every program that it runs",
+        "allow": "or let this Python write to guarded folders; that holds for every program that it runs",
         "move": "use a folder outside Documents, Pictures, Videos, Music and Favorites",
     },
 )
