@@ -87,7 +87,6 @@ def count_line(report: Report) -> str:
 
 def _finding(finding: Finding, report: Report, width: int, windows: bool, paint: Paint) -> list[str]:
     label = finding.severity or finding.outcome
-    pad = " " * INDENT
     head = f"{paint(label.ljust(INDENT), label)}{paint(finding.condition, 'id')}"
     lines = [head, *_wrap(finding.summary, width)]
     for evidence in finding.evidence:
@@ -116,7 +115,8 @@ def _next(steps: Sequence[RemedyStep], condition: str, width: int, windows: bool
             continue
         if text:
             lines += _wrap(f"{text}:", width)
-        lines.append(f"{pad}{paint('next:', 'next')} {command_line(step.argv, windows=windows)}{who}")
+        label = "next:" if step is steps[0] else "run:"
+        lines.append(f"{pad}{paint(label, 'next')} {command_line(step.argv, windows=windows)}{who}")
     if len(steps) > len(shown):
         lines += _wrap(f"more: hfdoctor conditions {condition}", width)
     return lines
