@@ -1,0 +1,109 @@
+"""Whether the compiled packages were built for this interpreter at all: its Python, its system, its processor."""
+
+from __future__ import annotations
+
+from ..facts.sections.packages import Distribution
+from ..facts.sections.target import Interpreter
+from ..facts.snapshot import Snapshot
+from .closure import closure_of
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .reinstall import WORDS, reinstall
+from .seen_imports import may_be_error
+
+#: processor names that mean the same, as the tags of wheels spell them
+_MACHINES = {
+    "amd64": ("x86_64", "amd64", "universal2", "intel", "fat64"),
+    "x86_64": ("x86_64", "amd64", "universal2", "intel", "fat64"),
+    "arm64": ("arm64", "aarch64", "universal2"),
+    "aarch64": ("aarch64", "arm64", "universal2"),
+}
+
+
+def _extensions(s: Snapshot, goal: Goal) -> Verdict:
+    told = s.target.interpreter.need()
+    if told.implementation != "cpython":
+        return Skip("only_cpython", {"implementation": told.implementation})
+    installed = s.packages.installed()
+    members = [installed[name] for name in sorted(closure_of(s, goal.packages).members)]
+    compiled = [entry for entry in members if any(not tag.endswith("-any") for tag in entry.tags)]
+    if not compiled:
+        return Skip("nothing_compiled")
+    wrong = [e for e in compiled if not any(fits_interpreter(tag, told) for tag in e.tags)]
+    wrong = [entry for entry in wrong if not s.packages.imported(entry.name)]
+    if not wrong:
+        return Pass(len(compiled), [Clue(s.target.interpreter, f"{told.version} {told.platform}")])
+    names = [entry.name for entry in wrong]
+    fields: dict[str, Plain] = {
+        "packages": ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""),
+        "count": len(wrong),
+        "python": told.version,
+        "platform": told.platform,
+    }
+    clues = [Clue(s.target.interpreter, f"{told.version} {told.platform}", "python_is", fields)]
+    clues += [_clue(s, entry) for entry in wrong[:6]]
+    severity: Severity = "error" if may_be_error(s) else "warning"
+    return Fail("other", severity, "derived", clues, fields, _cure(s, wrong), len(wrong))
+
+
+def fits_interpreter(tag: str, told: Interpreter) -> bool:
+    """Whether a wheel with this tag can be used by the interpreter; True for a tag of an unknown form."""
+    from ..knowledge.wheels import tag_pairs
+
+    parts = tag.split("-", 2)
+    if len(parts) != 3:
+        return True
+    python, abi, platform = parts
+    own = f"cp{told.version_info[0]}{told.version_info[1]}"
+    if python == own and abi.startswith(own):  # with the letters of other builds: m before 3.8, d, t
+        if ("t" in abi[len(own) :]) != told.free_threaded:
+            return False
+    elif not python.startswith("py") and f"{python}-{abi}" not in tag_pairs(told.version_info[1], told.free_threaded):
+        return False
+    if platform == "any":
+        return True
+    if told.platform.startswith("win"):
+        return platform == told.platform.replace("-", "_")
+    systems = ("macosx",) if told.platform.startswith("macosx") else ("linux", "manylinux", "musllinux")
+    machine = (told.machine or told.platform.rpartition("-")[2]).lower()
+    # only what is known to be another processor is another one
+    known = _MACHINES.get(machine)
+    return platform.startswith(systems) and (known is None or platform.endswith(known))
+
+
+def _clue(s: Snapshot, entry: Distribution) -> Clue:
+    fields: dict[str, Plain] = {
+        "package": entry.name,
+        "version": entry.version,
+        "tag": entry.tags[0],
+        "path": entry.path,
+    }
+    return Clue(s.packages.distributions, f"{entry.name}: {', '.join(entry.tags)}", "built_for", fields)
+
+
+def _cure(s: Snapshot, wrong: list[Distribution]) -> Treatment:
+    # one or two can be put back; more means that the folder belongs to another interpreter
+    if len(wrong) <= 2:
+        return Treatment("confirm", [step for entry in wrong for step in reinstall(s, entry)])
+    return Treatment("print-only", [Step(says="own_folder")])
+
+
+EXTENSION_ABI = Condition(
+    id="extension-abi-mismatch",
+    family="packages",
+    title="A compiled package was built for another Python, system or processor",
+    reads=("packages", "target"),
+    detect=_extensions,
+    words={
+        **{key: text for key, text in WORDS.items() if key.startswith("reinstall")},
+        "only_cpython": "the names of wheels are only known for CPython, and this is {implementation}",
+        "nothing_compiled": "no compiled package is installed",
+        "other": "built for another Python or machine than this one ({python}, {platform}): {packages}",
+        "python_is": "the interpreter is Python {python} for {platform}",
+        "built_for": "{package} {version} was built for {tag}: {path}",
+        "own_folder": "these packages belong to another interpreter: look at PYTHONPATH and .pth files, or make the "
+        "environment anew and install into it",
+    },
+    explained_by=("python-environment-moved",),
+)
+
+CONDITIONS: tuple[Condition, ...] = (EXTENSION_ABI,)
