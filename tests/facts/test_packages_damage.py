@@ -228,7 +228,7 @@ NOTES: dict[str, tuple[Callable[[Patient], None], str]] = {
         lambda p: p.write(p.find("transformers/modeling_utils.py"), b"print('mine')\n"),
         "transformers",
     ),
-    "headers removed": (gone("torch/include/ATen/Tensor.h"), "torch"),
+    "headers removed": (gone("torch/include/ATen"), "torch"),
 }
 
 HARMLESS: dict[str, Callable[[Patient], None]] = {

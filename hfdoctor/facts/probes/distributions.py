@@ -22,16 +22,21 @@ LARGEST_HEADER = 1024 * 1024
 MOST_REQUIREMENTS = 2000
 LONGEST_VALUE = 500
 
-_INFO = re.compile(r"\.(?:dist|egg)-info$", re.I)
-_RUNS = re.compile(r"[-_.]+")
 _FIELD = r"^(Name|Version|Requires-Dist|Requires-Python|Tag)[ \t]*:(.*(?:\n[ \t].*)*)"
 _FIELDS = re.compile(_FIELD, re.M)
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 
 def normalised(name: str) -> str:
     """The name as PEP 503 compares it."""
-    return _RUNS.sub("-", name).lower()
+    name = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
+
+
+def _stem(name: str) -> str:
+    """``torch-2.15.0`` of ``torch-2.15.0.dist-info``; "" for a name that is none of a description."""
+    return name.rpartition(".")[0] if name.lower().endswith((".dist-info", ".egg-info")) else ""
 
 
 def read_distributions(folders: Sequence[str]) -> list[Distribution]:
@@ -64,8 +69,8 @@ def _in_folder(folder: str) -> list[Distribution]:
         if name.endswith(".egg-link"):
             linked = _follow_egg_link(f"{folder}{os.sep}{name}")
             found += [entry for entry in linked if normalised(name[: -len(".egg-link")]) == entry.name]
-        elif _INFO.search(name) and not name.startswith("~"):
-            found.append(_read(folder, name, _named(_INFO.sub("", name))))
+        elif _stem(name) and not name.startswith("~"):
+            found.append(_read(folder, name, _named(_stem(name))))
     return found
 
 
@@ -145,7 +150,7 @@ def _fill_origin(entry: Distribution, data: bytes | None) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return
     if isinstance(origin, dict) and isinstance(origin.get("url"), str):
-        entry.direct_url = legible(_CREDENTIALS.sub("//", origin["url"].partition("?")[0]))[:LONGEST_VALUE]
+        entry.direct_url = legible(re.sub(r"//[^/@\s]*@", "//", origin["url"].partition("?")[0]))[:LONGEST_VALUE]
         details = origin.get("dir_info")
         entry.editable = entry.editable or (isinstance(details, dict) and details.get("editable") is True)
 
@@ -234,7 +239,8 @@ def read_leftovers(folders: Sequence[str], known: Iterable[str]) -> list[Leftove
 
 def _guess(found: str, known: Sequence[str]) -> str:
     """``transformers`` for ``~ransformers-4.57.1.dist-info``: pip replaces letters at the front one by one."""
-    stem = normalised(_named(_INFO.sub("", found[1:].lstrip("-~.=%0123456789")))[0])
+    bare = found[1:].lstrip("-~.=%0123456789")
+    stem = normalised(_named(_stem(bare) or bare)[0])
     lost = len(found) - len(found.lstrip("-~.=%0123456789"))
     fitting = [name for name in known if stem and name.endswith(stem) and len(name) == len(stem) + lost]
     return fitting[0] if len(fitting) == 1 else found

@@ -6,7 +6,6 @@ import os
 import stat
 import sys
 import time
-from dataclasses import dataclass
 
 from ..sections.packages import Damage
 from .native_file import native_problem
@@ -33,12 +32,12 @@ def part_of(path: str) -> str:
     return "headers" if path.endswith(HEADERS) else "data"
 
 
-@dataclass
 class FileJudge:
     """Judges single files until ``deadline`` (time.monotonic()); ``python`` is the target's version, (3, 12)."""
 
-    deadline: float
-    python: tuple[int, int] | None = None
+    def __init__(self, deadline: float, python: tuple[int, int] | None = None) -> None:
+        self.deadline = deadline
+        self.python = python
 
     def check_time(self) -> None:
         """Raise TimeoutError when the deadline has passed."""

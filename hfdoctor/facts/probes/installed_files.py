@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import compress
+from operator import itemgetter
 
 from ..sections.packages import Damage, Distribution, PackageFiles
 from .closure import COMPANIONS, closure
 from .distributions import SAME_NAME
-from .file_state import NATIVE, PYTHON, FileJudge, is_native
+from .file_state import NATIVE, PYTHON, FileJudge
 from .record import Record, read_record
 
 #: damages that are listed for one package; the counts are whole
@@ -28,6 +29,9 @@ CODE = (".py", ".pyd", ".dll")
 
 #: installers whose files another tool rewrites after RECORD was made (prefixes, run paths, signatures)
 _MANAGERS = ("conda", "debian", "apt", "dpkg", "rpm", "dnf", "portage", "nix", "guix", "brew")
+#: st_mode, st_uid, st_gid
+_MODE_AND_OWNER = itemgetter(0, 4, 5)
+
 _MANAGED_PLACES = ("/usr/lib/", "/usr/lib64/", "/nix/store/", "/gnu/store/")
 
 #: the modules right below these are all opened to see that they hold text
@@ -57,12 +61,12 @@ def hold_files(distributions: Sequence[Distribution], judge: FileJudge, deep: bo
     return results
 
 
-@dataclass
 class _Owners:
     """Which sizes other distributions of the folder record for a path: two may own one file."""
 
-    visible: Sequence[Distribution]
-    _sizes: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    def __init__(self, visible: Sequence[Distribution]) -> None:
+        self.visible = visible
+        self._sizes: dict[str, dict[str, set[str]]] = {}
 
     def of(self, folder: str, path: str, size: int | None, but: str) -> bool:
         """Whether another distribution than ``but`` (its path) recorded ``path`` with this size."""
@@ -97,7 +101,7 @@ def _hold(entry: Distribution, judge: FileJudge, owners: _Owners, deep: bool) ->
     if entry.problem == "not-a-folder":
         result.problem = "no-record"
         return result
-    record, result.problem = read_record(record_path(entry))
+    record, result.problem = read_record(record_path(entry), sample_headers=not deep)
     if not result.problem and is_managed(entry):
         result.problem = "managed"
     if result.problem:
@@ -105,10 +109,14 @@ def _hold(entry: Distribution, judge: FileJudge, owners: _Owners, deep: bool) ->
             _look_without_record(entry.name, folder, judge, result)
         return result
     rows = own_rows(record, entry.path[len(folder) :])
-    result.files = len(rows)
+    result.files = len(rows) + record.left_out
     if os.name == "nt":  # what Python and Windows' loader open, against the limit on the length of a path
         result.longest_code = max((path for path in rows if path.endswith(CODE)), key=len, default="")
     suspects = _suspects(folder, rows, judge)
+    if record.left_out and any("/include/" in path for path in suspects):
+        record, _ = read_record(record_path(entry))  # one of the sample is not right: look at them all
+        rows = own_rows(record, entry.path[len(folder) :])
+        suspects = _suspects(folder, rows, judge)
     result.checked = len(rows)
     damages: dict[str, Damage] = {}
     for path in suspects:
@@ -133,55 +141,48 @@ def own_rows(record: Record, info: str) -> dict[str, int | None]:
     the .dist-info folder.
     """
     paths, hashes, sizes = record.paths, record.hashes, record.sizes
-    rows: dict[str, int | None] = {path: int(size) for path, size in zip(paths, sizes, strict=True) if size}
-    if sizes.count("") != hashes.count(""):
-        rows |= {path: None for path, digest in zip(paths, hashes, strict=True) if digest and path not in rows}
-    foreign = (f"{info}/", "../", "/", "..\\", "\\")
-    for path in [path for path in rows if path.endswith(".pyc") or path.startswith(foreign)]:
-        del rows[path]
-    for path in [path for path in rows if path[1:2] == ":" or ".data/" in path or "\\" in path]:
-        size = rows.pop(path)
-        # written by old Windows tools, and part of no name in a wheel
-        cleaned = path.replace("\\", "/")
-        if path[1:2] != ":" and ".data/" not in cleaned and not cleaned.startswith(foreign):
-            rows[cleaned] = size
+    foreign = (f"{info}/", "../", "/")
+    # one look through all names at once shows whether there is anything unusual to look for in each
+    everything = "\n".join(paths)
+    usual = not (".data/" in everything or "\\" in everything or ":" in everything)
+    if usual and sizes.count("") == hashes.count(""):
+        rows: dict[str, int | None] = dict(zip(compress(paths, sizes), map(int, filter(None, sizes)), strict=True))
+        for path in [path for path in rows if path.startswith(foreign)]:
+            del rows[path]
+    else:
+        cells = zip(paths, hashes, sizes, strict=True)
+        # backslashes were written by old Windows tools, and are part of no name in a wheel
+        cleaned = (
+            (path.replace("\\", "/"), int(size) if size else None) for path, digest, size in cells if size or digest
+        )
+        rows = {
+            path: size
+            for path, size in cleaned
+            if not path.startswith(foreign) and ".data/" not in path and path[1:2] != ":"
+        }
+    if ".pyc\n" in everything:
+        rows = {path: size for path, size in rows.items() if not path.endswith(".pyc")}
     return rows
 
 
 def _suspects(folder: str, rows: Mapping[str, int | None], judge: FileJudge) -> list[str]:
     """The paths that are not there in the recorded size, or hold zero bytes. Quick: one question for each file."""
-    headers = [path for path in rows if "/include/" in path]
-    others = [path for path in rows if "/include/" not in path] if headers else list(rows)
-    suspects = _not_listed(folder, headers)
-    sizes = SIZES(folder, others)
+    paths = list(rows)
+    sizes = SIZES(folder, paths)
     judge.check_time()
-    suspects += [path for path, size in zip(others, sizes, strict=True) if size != rows[path]]
+    if sizes == list(rows.values()):
+        suspects = []
+    else:
+        suspects = [path for path, size in zip(paths, sizes, strict=True) if size != rows[path]]
     known = set(suspects)
-    natives = [path for path in others if is_native(path)]
+    natives = [path for path in paths if path.endswith(NATIVE) or ".so." in path]
     suspects += [path for path in natives if path not in known and judge.native(f"{folder}{path}")]
-    python = [path for path in others if path.endswith(PYTHON)]
+    python = [path for path in paths if path.endswith(PYTHON)]
     sample = [path for path in python if path.count("/") == 1 and (path.startswith(_FIRST) or "/__init__" in path)]
     sample += python[::SAMPLE]
     suspects += [path for path in sample if path not in known and judge.starts_zeroed(f"{folder}{path}")]
     judge.check_time()
     return sorted(set(suspects))
-
-
-def _not_listed(folder: str, paths: Sequence[str]) -> list[str]:
-    """Of ``paths`` those that their folders do not list: for headers, of which torch has ten thousand."""
-    by_folder: dict[str, list[str]] = {}
-    for path in paths:
-        head, _, name = path.rpartition("/")
-        by_folder.setdefault(head, []).append(name)
-    missing = []
-    for head, names in by_folder.items():
-        try:
-            present = set(os.listdir(f"{folder}{head}"))
-        except OSError:
-            present = set()
-        if not present.issuperset(names):
-            missing += [f"{head}/{name}" for name in names if name not in present]
-    return missing
 
 
 def _sizes_one_by_one(folder: str, paths: Sequence[str]) -> list[int | None]:
@@ -192,14 +193,10 @@ def _sizes_one_by_one(folder: str, paths: Sequence[str]) -> list[int | None]:
     except (OSError, ValueError):
         return [_size(folder + path) for path in paths]
     # a handful of combinations of mode and owner stand for all files: ask for one of each whether it can be read
-    kinds = {(state.st_mode, state.st_uid, state.st_gid): index for index, state in enumerate(found)}
-    barred = {
-        kind
-        for kind, index in kinds.items()
-        if not (stat.S_ISREG(kind[0]) and os.access(folder + paths[index], os.R_OK))
-    }
+    kinds = dict(zip(map(_MODE_AND_OWNER, found), paths, strict=True))
+    barred = {kind for kind, path in kinds.items() if not (stat.S_ISREG(kind[0]) and os.access(folder + path, os.R_OK))}
     if barred:
-        return [-1 if (state.st_mode, state.st_uid, state.st_gid) in barred else state.st_size for state in found]
+        return [-1 if _MODE_AND_OWNER(state) in barred else state.st_size for state in found]
     return [state.st_size if state.st_blocks or not state.st_size else -1 for state in found]
 
 

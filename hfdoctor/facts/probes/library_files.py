@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 
 from ..fact import Fact, absent, failed, known
@@ -11,16 +10,6 @@ from ..sections.packages import TorchBuild, TransformersNeeds
 
 #: bytes; import_utils.py has a hundred thousand
 LARGEST_SOURCE = 4 * 1024 * 1024
-
-_ASSIGNMENT = re.compile(
-    r"""^(\w+)[ \t]*(?::[^=\n]*)?=[ \t]*(?:'([^'\\\n]*)'|"([^"\\\n]*)"|(None|True|False))[ \t]*(?:\#.*)?$""", re.M
-)
-_OWN_VERSION = re.compile(r"^__version__ = \"([^\"\n]+)\"", re.M)
-_TABLE_ROW = re.compile(r"""^\s*"([^"\\\n]+)"\s*:\s*"([^"\\\n]*)"\s*,?\s*$""", re.M)
-_CHECKED = re.compile(r"pkgs_to_check_at_runtime\s*=\s*(\[[^\]]*\]|\"[^\"\n]*\")")
-_QUOTED = re.compile(r"\"([^\"\\\n]+)\"")
-_TORCH_GATE = re.compile(r"PyTorch >= (\d+(?:\.\d+)+) is required")
-_TORCH_WISH = re.compile(r"torch>=(\d+(?:\.\d+)+)")
 
 
 def find_package(folders: Sequence[str], package: str) -> str:
@@ -50,9 +39,7 @@ def read_torch_build(folders: Sequence[str]) -> Fact[TorchBuild]:
     text = read_source(path)
     if text is None:
         return failed("the file is missing", path)
-    values: dict[str, str] = {}
-    for name, single, double, word in _ASSIGNMENT.findall(text):
-        values[name] = single or double or ("" if word in ("None", "False") else word)
+    values = _assignments(text)
     version = values.get("__version__", "")
     if not version:
         return failed(f"no version in it; it begins with {text[:60]!r}", path)
@@ -78,25 +65,55 @@ def read_transformers_needs(folders: Sequence[str], version: str) -> Fact[Transf
     if not package:
         return absent("transformers is not installed")
     if not version:
-        match = _OWN_VERSION.search(read_source(f"{package}{os.sep}__init__.py") or "")
-        version = match[1] if match else ""
+        own = read_source(f"{package}{os.sep}__init__.py") or ""
+        version = _between(f"\n{own}", '\n__version__ = "', '"')
     needs = TransformersNeeds(version)
     table = read_source(f"{package}{os.sep}dependency_versions_table.py")
     if table is None:
         return failed("dependency_versions_table.py is missing", package)
-    needs.table = dict(_TABLE_ROW.findall(table))
+    cells = [line.split('"') for line in table.split("\n")]
+    needs.table = {row[1]: row[3] for row in cells if len(row) == 5 and row[2].strip() == ":"}
     checks = read_source(f"{package}{os.sep}dependency_versions_check.py") or ""
-    match = _CHECKED.search(checks)
-    if match:
-        listed = match[1]
-        # up to transformers 4.35 the names stood in one string
-        needs.checked_at_import = _QUOTED.findall(listed) if listed.startswith("[") else listed.strip('"').split()
+    listed = _between(checks, "pkgs_to_check_at_runtime = [", "]")
+    # up to transformers 4.35 the names stood in one string
+    in_one = _between(checks, 'pkgs_to_check_at_runtime = "', '"')
+    needs.checked_at_import = listed.split('"')[1::2] or in_one.split()
     gate_path = f"{package}{os.sep}utils{os.sep}import_utils.py"
-    gates = _TORCH_GATE.findall(read_source(gate_path) or "")
-    wish = _TORCH_WISH.match(needs.table.get("torch", ""))
-    if gates:
-        needs.minimum_torch, needs.minimum_torch_source = gates[0], gate_path
+    gate = _version_at(read_source(gate_path) or "", "PyTorch >= ", " is required")
+    wish = _version_at(needs.table.get("torch", "") + ",", "torch>=", ",")
+    if gate:
+        needs.minimum_torch, needs.minimum_torch_source = gate, gate_path
     elif wish:
-        needs.minimum_torch = wish[1]
+        needs.minimum_torch = wish
         needs.minimum_torch_source = f"{package}{os.sep}dependency_versions_table.py"
     return known(needs, package)
+
+
+def _assignments(text: str) -> dict[str, str]:
+    """The names that a module sets at its top level to a plain string, None or a truth value, as text."""
+    values = {}
+    for line in text.split("\n"):
+        left, equals, right = line.partition("=")
+        name = left.partition(":")[0].strip()
+        if not equals or not name.isidentifier() or left[:1].isspace():
+            continue
+        value = right.partition("#")[0].strip()
+        if value in ("None", "False"):
+            values[name] = ""
+        elif value == "True":
+            values[name] = value
+        elif len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"" and value[0] not in value[1:-1]:
+            values[name] = value[1:-1]
+    return values
+
+
+def _between(text: str, begin: str, end: str) -> str:
+    """What stands between the first ``begin`` and the ``end`` after it; "" if they are not there."""
+    found, rest = text.partition(begin)[1:]
+    inner, ended, _ = rest.partition(end)
+    return inner if found and ended else ""
+
+
+def _version_at(text: str, begin: str, end: str) -> str:
+    version = _between(text, begin, end)
+    return version if version.replace(".", "").isdigit() and len(version) < 20 else ""

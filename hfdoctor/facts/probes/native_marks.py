@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,14 +24,6 @@ _COMPILED = ("pandas", "pyarrow", "scikit-learn", "scipy")
 
 #: of each of these at most so many modules are opened, smallest first, until one talks to NumPy
 _MOST_OPENED = 6
-
-_OPENMP = (
-    ("intel", re.compile(r"libiomp5(?:md)?\.(?:dll|so|dylib)", re.I)),
-    ("llvm", re.compile(r"libomp(?:140\.x86_64)?\.(?:dll|so|dylib)|libomp-[0-9a-f]+\.so.*", re.I)),
-    ("gnu", re.compile(r"libgomp(?:-[0-9a-f]+)?\.(?:so[.0-9]*|dylib)|libgomp-1\.dll", re.I)),
-    ("msvc", re.compile(r"vcomp140\.dll", re.I)),
-    ("mkl", re.compile(r"mkl_intel_thread(?:\.\d+)?\.dll", re.I)),
-)
 
 
 def read_numpy_clients(visible: Mapping[str, Distribution], folders: Iterable[str]) -> list[NumpyClient]:
@@ -113,7 +104,19 @@ def read_openmp(folders: Sequence[str], prefix: str) -> list[OpenMPRuntime]:
         except OSError:
             continue
         for name in names:
-            for family, pattern in _OPENMP:
-                if ("omp" in name or "mkl" in name) and pattern.fullmatch(name):
-                    found.append(OpenMPRuntime(family, legible(f"{place}{os.sep}{name}"), package))
+            family = openmp_family(name) if "omp" in name or "mkl" in name else ""
+            if family:
+                found.append(OpenMPRuntime(family, legible(f"{place}{os.sep}{name}"), package))
     return found
+
+
+def openmp_family(name: str) -> str:
+    """The family of the OpenMP runtime with this file name (see OpenMPRuntime); "" for another file."""
+    name = name.lower()
+    stem, _, ending = name.partition(".")
+    if not ending.endswith(("dll", "dylib")) and not ending.startswith("so"):
+        return ""
+    # tools that pack wheels put a hash behind the name: libgomp-a34b3233.so.1
+    families = {"libiomp5": "intel", "libiomp5md": "intel", "libomp": "llvm", "libomp140": "llvm", "libgomp": "gnu"}
+    families |= {"vcomp140": "msvc", "mkl_intel_thread": "mkl"}
+    return families.get(stem.partition("-")[0], "")
