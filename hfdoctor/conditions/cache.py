@@ -59,9 +59,13 @@ def _damaged(s: Snapshot, health: CacheHealth, kinds: Sequence[str]) -> Verdict:
     if count > len(shown):
         clues.append(Clue(s.hub.health, count, "more", {"more": count - len(shown)}))
     fields: dict[str, Plain] = {"count": count, "repos": ", ".join(repos[:3]) + (", ..." if len(repos) > 3 else "")}
-    upstream = all(trouble.kind == "lfs-pointer-upstream" for trouble in troubles)
-    says = "upstream" if upstream else "one" if count == 1 else "several"
-    steps = [Step(says="other_source")] if upstream else _steps(s, troubles)
+    found = {trouble.kind for trouble in troubles}
+    says = "one" if count == 1 else "several"
+    if found == {"lfs-pointer-upstream"}:
+        says = "upstream"
+    elif found == {"dangling-link"}:
+        says = "one_gone" if count == 1 else "several_gone"
+    steps = [Step(says="other_source")] if says == "upstream" else _steps(s, troubles)
     return Fail(says, "warning", "observed", clues, fields, Treatment("confirm", steps), examined=max(1, health.files))
 
 
@@ -74,7 +78,21 @@ def _sizes(trouble: RepoTrouble) -> dict[str, Plain]:
     def size(value: int | None) -> str:
         return "an unknown number of" if value is None else f"{value:,}"
 
-    return {"path": trouble.path, "actual": size(trouble.actual_bytes), "expected": size(trouble.expected_bytes)}
+    return {"path": _short(trouble), "actual": size(trouble.actual_bytes), "expected": size(trouble.expected_bytes)}
+
+
+def _short(trouble: RepoTrouble) -> str:
+    """The model and the file; the commit between them says nothing to a person (the evidence has the whole path)."""
+    parts = _parts(trouble)
+    return f"{repo_name(trouble.repo)} {'/'.join(parts[3:])}" if _in_snapshot(parts) else trouble.path
+
+
+def _parts(trouble: RepoTrouble) -> tuple[str, ...]:
+    return PurePosixPath(trouble.path.replace("\\", "/")).parts
+
+
+def _in_snapshot(parts: Sequence[str]) -> bool:
+    return len(parts) > 3 and parts[1] == "snapshots"
 
 
 def _steps(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
@@ -98,10 +116,9 @@ def _steps(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
 
 def _command(trouble: RepoTrouble, cache_rm: bool) -> tuple[tuple[str, ...], str]:
     kind, _, rest = trouble.repo.partition("--")
-    parts = PurePosixPath(trouble.path.replace("\\", "/")).parts
-    in_snapshot = len(parts) > 3 and parts[1] == "snapshots"
+    parts = _parts(trouble)
     repo = rest.replace("--", "/")
-    if not rest or trouble.kind in ("folder-instead", "file-instead", "bad-ref") or not in_snapshot:
+    if not rest or trouble.kind in ("folder-instead", "file-instead", "bad-ref") or not _in_snapshot(parts):
         return (), "by_hand"
     if trouble.copy:  # the library never replaces a copy: the repository has to go first
         return (("cache", "rm", f"{kind.removesuffix('s')}/{repo}", "--yes"), "remove") if cache_rm else ((), "by_hand")
@@ -151,6 +168,8 @@ CACHE_CORRUPT = Condition(
         **_COMMON,
         "one": "a cached file is damaged: loading {repos} will fail or give nonsense",
         "several": "{count} cached files are damaged: loading {repos} will fail or give nonsense",
+        "one_gone": "a file of {repos} is gone from the cache: without a network it cannot be loaded",
+        "several_gone": "{count} files are gone from the cache: without a network {repos} cannot be loaded",
         "upstream": "a cached file is damaged",
     },
 )

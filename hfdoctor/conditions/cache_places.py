@@ -28,6 +28,8 @@ def _cache_permission(s: Snapshot, goal: Goal) -> Verdict:
             Treatment("print-only", [_own_again(s, location.path)]),
         )
     location = s.hub.cache.need()
+    if location.kind in ("file", "below-a-file", "dangling-link"):
+        return Skip("no_folder")
     health = s.hub.health.or_absent()
     unreadable = health.trouble_counts.get(UNREADABLE, 0) if health else 0
     if health is not None and unreadable:
@@ -164,6 +166,7 @@ CACHE_PERMISSION = Condition(
     words={
         "offline": "offline mode is on: nothing is written to the cache",
         "not_made_yet": "the cache folder does not exist yet, and whether it can be made was not tried",
+        "no_folder": "what stands there is no folder, which hub-settings reports",
         "no_place": "no place of the cache was examined",
         "closed": "the hub cache {path} may not be opened: nothing can be loaded from it or saved to it",
         "closed_clue": "{path}: {why}",

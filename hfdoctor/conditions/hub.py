@@ -31,11 +31,12 @@ def _hub_auth(s: Snapshot, goal: Goal) -> Verdict:
         return Pass(1, [Clue(s.hub.token, shape.length)])
     file = wrong[0] in ("not-a-file", "unreadable", "not-text")
     clues = [Clue(s.hub.token, oddity, oddity.replace("-", "_"), fields) for oddity in wrong]
-    steps = [Step(says="mend_file", fields=fields)] if file else [Step(says="put_right", fields=fields)]
+    steps = [Step(says="mend_file" if file else "put_right", fields=fields)]
     chosen, library = s.target.chosen.maybe(), s.hub.library.maybe()
-    if chosen is not None and library is not None and library.cli == "huggingface_hub.cli.hf":
+    in_a_file = shape.source not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a variable wins over a new log-in
+    if in_a_file and not file and chosen and library and library.cli == "huggingface_hub.cli.hf":
         argv = [chosen.python, "-m", library.cli, "auth", "login", "--force"]
-        steps.append(Step(argv if library.cache_rm else argv[:-1], "log_in", network=True))
+        steps = [Step(argv if library.cache_rm else argv[:-1], "log_in", network=True)]
     says = "file" if file else "token"
     return Fail(says, "warning", "derived", clues, fields, Treatment("print-only", steps))
 
@@ -46,6 +47,8 @@ def _hub_unreachable(s: Snapshot, goal: Goal) -> Verdict:
         health = s.hub.health.or_absent()
         if health is not None and health.files:
             return Pass(1, [Clue(s.hub.offline, True), Clue(s.hub.health, health.files)])
+        if hub_settings.misplaced(s):
+            return Skip("misplaced")
         location = s.hub.cache.need()
         fields: dict[str, Plain] = {"variable": offline.variable, "value": offline.value, "path": location.path}
         clues = [
@@ -56,15 +59,21 @@ def _hub_unreachable(s: Snapshot, goal: Goal) -> Verdict:
         return Fail("offline_empty", "warning", "derived", clues, fields, Treatment("print-only", steps))
     if s.network.hub.status == "not-run":
         return Skip("not_asked")
-    contact = s.network.hub.need()
+    contact = s.network.hub.or_absent()
+    if contact is None:
+        return Skip("no_address")
     if contact.ok:
         return Pass(1, [Clue(s.network.hub, contact.url)])
-    fields = {"url": contact.url, "stage": contact.stage, "error": contact.error}
-    steps = [Step(says="try_again")]
+    if contact.why != "status":
+        return Skip("no_way")  # nobody was reached: ssl-certificate or network-unreachable says why
+    fields = {"url": contact.url, "status": contact.status, "error": contact.error}
     if s.hub.endpoint.need().rstrip("/") != DEFAULT_ENDPOINT:
         steps = [Step(says="check_endpoint", fields=fields)]
-    clue = Clue(s.network.hub, contact.url, "no_answer", fields)
-    return Fail("no_contact", "warning", "observed", [clue], fields, Treatment("print-only", steps))
+    else:
+        steps = [Step(says="try_again")]
+    says = "too_many" if contact.status == 429 else "refused"
+    clue = Clue(s.network.hub, contact.status, "answered", fields)
+    return Fail(says, "warning", "observed", [clue], fields, Treatment("print-only", steps))
 
 
 HUB_AUTH = Condition(
@@ -92,7 +101,7 @@ HUB_AUTH = Condition(
         "put_right": "put a token from https://huggingface.co/settings/tokens into {source}, without quotes, "
         "or remove it",
         "mend_file": "move {source} away, or give it back to yourself if it belongs to another user",
-        "log_in": "or log in again",
+        "log_in": "log in again",
     },
 )
 
@@ -109,10 +118,14 @@ HUB_UNREACHABLE = Condition(
         "nothing_cached": "no file of a model is in {path}",
         "switch_off": "unset {variable} to download from the hub",
         "other_cache": "or set HF_HOME to the folder that holds the cached models",
+        "misplaced": "the cache is in the wrong place, which hub-settings reports",
         "not_asked": "only --online contacts the hub",
-        "no_contact": "the hub does not answer at {url}",
-        "no_answer": "{url}: {error} (at the stage {stage})",
-        "try_again": "try again later; status.huggingface.co tells of outages",
+        "no_address": "HF_ENDPOINT is no address that could be contacted, which hub-settings reports",
+        "no_way": "the hub was not reached at all, which network-unreachable or ssl-certificate explains",
+        "refused": "{url} answers, but refuses or fails: no model can be downloaded now",
+        "too_many": "{url} refuses for a while because too many requests came from this address",
+        "answered": "{url}: status {status} {error}",
+        "try_again": "try again later; https://status.huggingface.co tells of outages; a token raises the limits",
         "check_endpoint": "check HF_ENDPOINT, which sends the library to {url}",
     },
 )

@@ -54,6 +54,12 @@ def _hub_settings(s: Snapshot, goal: Goal) -> Verdict:
     return Pass(len(seen), [Clue(s.settings.variables, sorted(seen)), Clue(s.hub.cache, location.path)])
 
 
+def misplaced(s: Snapshot) -> bool:
+    """Whether a setting puts the cache where it was not meant to be."""
+    values = _values(s)
+    return any((*_places(s), *_paths(s, values), *_not_read(s, values)))
+
+
 def _values(s: Snapshot) -> dict[str, str]:
     """The variables by name; in upper case for Windows, which does not tell the cases apart."""
     windows = s.machine.os.need().system == "windows"
@@ -246,7 +252,7 @@ HUB_SETTINGS = Condition(
         "below_a_file": "a part of the path {path} is a file",
         "dangling_link": "{path} is a link that leads nowhere",
         "no_number": "{name} is not a whole number: import transformers stops with a ValueError",
-        "not_on": "{name} is set to [{value}], which the library takes for off: it knows 1, ON, YES and TRUE",
+        "not_on": "{name} does not mean on as it is written: the library knows 1, ON, YES and TRUE",
         "not_read": "{name} is not read any more: models are kept in {path} instead",
         "transformers_silent": "the installed transformers does not contain the name {name}",
         "hub_silent": "the installed huggingface_hub does not contain the name {name}",
