@@ -37,7 +37,13 @@ if __name__ == "__main__":
     if problem:
         sys.stderr.write(problem + "\n")
         sys.exit(2)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    here = os.path.dirname(os.path.abspath(__file__))
+    if not os.path.isdir(os.path.join(here, "set_up")):  # started through a link
+        here = os.path.dirname(os.path.realpath(__file__))
+    if not os.path.isdir(os.path.join(here, "set_up")):
+        sys.stderr.write("this file alone is not enough: it needs the hfdoctor checkout it is part of\n")
+        sys.exit(3)
+    sys.path.insert(0, here)
     from set_up.entry import main
 
     sys.exit(main(sys.argv[1:]))

@@ -46,8 +46,7 @@ def run_doctor(words: list[str]) -> int:
     if not doctor.finished():
         set_up_doctor(doctor)
     # hfdoctor inspects the Python that the person uses, not the environment it runs in itself
-    inside = doctor.made_here() and Path(sys.prefix).samefile(doctor.folder)
-    os.environ["HFDOCTOR_LAUNCHED_BY"] = str(base_python()) if inside else sys.executable
+    os.environ["HFDOCTOR_LAUNCHED_BY"] = str(person_python(doctor))
     if os.environ.get("PYTHONPATH") or os.environ.get("PYTHONHOME"):
         # what the person set is inspected, it does not reach into the doctor
         return run([doctor.python, "-I", "-m", "hfdoctor", *words])
@@ -79,6 +78,12 @@ def base_python() -> Path:
     """The installation behind the running Python, also when that is a virtual environment's."""
     base = getattr(sys, "_base_executable", None)
     return Path(base if base and Path(base).is_file() else sys.executable)
+
+
+def person_python(doctor: Environment) -> Path:
+    """The Python that the person uses: the one that runs now, unless it is our own environment's."""
+    inside = doctor.made_here() and Path(sys.prefix).samefile(doctor.folder)
+    return base_python() if inside else Path(sys.executable)
 
 
 def doctor_environment(*extras: str) -> Environment:
@@ -124,7 +129,7 @@ def set_up_doctor(doctor: Environment) -> None:
         doctor.write_stamp(finished=False, made_here=made_here)
         if not adding:
             doctor.empty()
-        installer = Installer(doctor, ROOT, Path(sys.executable), lock)
+        installer = Installer(doctor, ROOT, person_python(doctor), lock)
         if not adding:
             installer.make(with_pip=False)
         if doctor.extras:
@@ -149,7 +154,7 @@ def set_up_patient(patient: Environment, doctor: Environment) -> None:
         say(f"hfdoctor set-up: making {patient.folder} with torch and transformers (once; 1.3 GB)")
         patient.write_stamp(finished=False, made_here=True)
         patient.empty()
-        installer = Installer(patient, ROOT, Path(sys.executable), lock, uv_from=doctor)
+        installer = Installer(patient, ROOT, person_python(doctor), lock, uv_from=doctor)
         # copies: tests take hard links of these files and damage them, which must never reach uv's cache
         uv_options = ["--link-mode", "copy"]
         pip_options = []

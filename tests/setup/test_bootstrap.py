@@ -78,6 +78,17 @@ def test_first_run_sets_up_and_second_starts_within_a_second(
 
 
 @pytest.mark.slow
+def test_a_python_without_pip_and_uv_is_enough(
+    light_checkout: Callable[..., Checkout], no_uv_environ: dict[str, str], tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    subprocess.run([base_python(), "-m", "venv", "--without-pip", bare], check=True)
+    result = light_checkout(**no_uv_environ).run("--version", python=program(bare, "python"))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("\n") == 1, "the other way is no news"
+
+
+@pytest.mark.slow
 def test_two_first_runs_at_once_make_one_environment(checkout: Checkout) -> None:
     both = [checkout.start("--version") for _ in range(2)]
     ends = [process.communicate(timeout=120) for process in both]

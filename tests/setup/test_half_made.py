@@ -124,6 +124,10 @@ def test_damage_is_repaired_by_the_next_run(checkout: Checkout) -> None:
     assert result.returncode == 0, result.stderr
     assert "making" in result.stderr
     assert not relic.exists(), "made anew, not patched"
+    # started by the environment itself, as it is when somebody activated it before an update
+    (checkout.folder / "pyproject.toml").open("a").write("\n")
+    result = checkout.run("--version", python=program(checkout.venv, "python"))
+    assert (result.returncode, "making" in result.stderr) == (0, True), result.stderr
     moved = Checkout(checkout.folder.rename(checkout.folder.with_name("moved")), checkout.environ)
     result = moved.run("--version")
     assert (result.returncode, result.stdout[:9]) == (0, "hfdoctor "), result.stderr

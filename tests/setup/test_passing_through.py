@@ -85,4 +85,13 @@ def test_interrupted_set_up_says_so_and_the_next_one_works(checkout: Checkout) -
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
     assert rest == "hfdoctor set-up: interrupted\n"
-    assert checkout.run("--version").returncode == 0
+
+    process = checkout.start("--version")
+    assert process.stderr is not None
+    assert "making" in process.stderr.readline()
+    process.terminate()
+    _, rest = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (143, "")
+    # its installer ended with it: nothing to wait for
+    result = checkout.run("--version")
+    assert (result.returncode, "waiting" in result.stderr) == (0, False), result.stderr

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,15 @@ def one_line(result: subprocess.CompletedProcess[str], exit_code: int) -> str:
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     *before, last = result.stderr.splitlines()
-    assert all("(once)" in line or "trying pip" in line for line in before), result.stderr
+    assert all(re.search("[(]once[)]$|; (trying pip|using venv)$", line) for line in before), result.stderr
     return last
+
+
+def can_run(command: Sequence[str | Path]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 @pytest.fixture
@@ -107,11 +116,7 @@ def test_a_checkout_that_cannot_be_written(checkout: Checkout, tmp_path: Path) -
     """On a read-only mount: the same for root, whom permissions do not stop."""
     mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, checkout.folder]
-    try:
-        possible = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        possible = False
-    if not possible:
+    if not can_run([*command, "true"]):
         pytest.skip("a read-only mount cannot be made here")
 
     def run(**environ: str) -> subprocess.CompletedProcess[str]:
@@ -176,3 +181,25 @@ def test_what_is_left_in_our_own_place_is_replaced(checkout: Checkout) -> None:
 def test_an_incomplete_checkout(checkout: Checkout) -> None:
     (checkout.folder / "pyproject.toml").unlink()
     assert "pyproject.toml: No such file" in one_line(checkout.run("--version"), 3)
+    shutil.rmtree(checkout.folder / "scripts" / "set_up")
+    assert "it needs the hfdoctor checkout" in one_line(checkout.run("--version"), 3)
+
+
+def test_started_through_a_link(ready: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "doctor.py").symlink_to(ready.bootstrap)
+    command = [sys.executable, tmp_path / "doctor.py", "--version"]
+    result = subprocess.run(command, env=ready.full_environ(), capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "hfdoctor of the tests\n", "")
+
+
+def test_a_full_disk(checkout: Checkout, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = 'mount -t tmpfs -o size=16k none "$0" && exec "$@"'
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, small]
+    if not can_run([*command, "true"]):
+        pytest.skip("a small file system cannot be mounted here")
+    start = [*command, sys.executable, checkout.bootstrap, "--version"]
+    environ = checkout.full_environ(HFDOCTOR_VENV=str(small / "venv"), UV_CACHE_DIR=str(small / "cache"))
+    result = subprocess.run(start, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    assert one_line(result, 3).split("; all output")[0].endswith(("the disk is full", "No space left on device"))
