@@ -36,6 +36,8 @@ def _cache_permission(s: Snapshot, goal: Goal) -> Verdict:
         return _closed_parts(s, location, health, unreadable)
     if s.hub.offline.need().on:
         return Skip("offline")
+    if location.hub_path:
+        return _own_cache_of_transformers(s, location)
     place = s.storage.place("hf-cache")
     if place is None:
         return Skip("no_place")
@@ -52,6 +54,18 @@ def _cache_permission(s: Snapshot, goal: Goal) -> Verdict:
         steps = [_own_again(s, location.path)]
         return Fail("others_folders", "warning", "observed", clues, fields, Treatment("print-only", steps))
     return Pass(1 + (health.repos if health else 0), [Clue(place.writable, writable.ok)])
+
+
+def _own_cache_of_transformers(s: Snapshot, location: CacheLocation) -> Verdict:
+    """TRANSFORMERS_CACHE with transformers 4: a folder beside the hub's; the lock that was tried there tells enough."""
+    if s.hub.lock.status == "denied":
+        fields: dict[str, Plain] = {"path": location.path, "set_by": location.set_by}
+        clue = Clue(s.hub.lock, location.path, "write_clue", fields)
+        steps = [_own_again(s, location.path), Step(says="elsewhere")]
+        return Fail("not_writable", "warning", "observed", [clue], fields, Treatment("print-only", steps))
+    if s.hub.lock.or_absent() is None:
+        return Skip("not_made_yet")
+    return Pass(1, [Clue(s.hub.lock, location.path)])
 
 
 def _closed_parts(s: Snapshot, location: CacheLocation, health: CacheHealth, count: int) -> Fail:
@@ -86,6 +100,8 @@ def _own_again(s: Snapshot, path: str) -> Step:
 
 
 def _cache_symlink(s: Snapshot, goal: Goal) -> Verdict:
+    if s.hub.link.status == "denied":
+        return Skip("not_writable")
     trial = s.hub.link.or_absent()
     if trial is None:
         return Skip("no_cache")
@@ -107,6 +123,8 @@ def _on(value: str | None) -> bool:
 
 
 def _cache_locking(s: Snapshot, goal: Goal) -> Verdict:
+    if s.hub.lock.status == "denied":
+        return Skip("not_writable")
     trial = s.hub.lock.or_absent()
     if trial is None:
         return Skip("no_cache")
@@ -192,6 +210,7 @@ CACHE_SYMLINK = Condition(
     detect=_cache_symlink,
     words={
         "no_cache": "there is no cache folder yet",
+        "not_writable": "nothing can be written in the cache, which cache-permission reports where it matters",
         "accepted": "{name} is set: copies instead of links are accepted",
         "no_privilege": "the hub cache keeps copies instead of links: it works, but uses more disk space",
         "no_links": "the disk of the hub cache has no symbolic links: it works, but uses more disk space",
@@ -210,6 +229,7 @@ CACHE_LOCKING = Condition(
     detect=_cache_locking,
     words={
         "no_cache": "there is no cache folder yet",
+        "not_writable": "nothing can be written in the cache, which cache-permission reports where it matters",
         "fails": "files cannot be locked in the hub cache: downloads stop with an error or hang",
         "old_locks": "files cannot be locked in the hub cache, and old lock files there make downloads wait for ever",
         "trial": "a lock tried in {path} failed: {error}",

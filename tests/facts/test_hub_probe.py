@@ -152,6 +152,24 @@ def test_a_link_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (trial.ok, trial.code) == (False, errno.EPERM)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="errno")
+@pytest.mark.parametrize(
+    ("code", "status"), [(errno.EROFS, "denied"), (errno.EACCES, "denied"), (errno.ENOSPC, "failed")]
+)
+def test_a_folder_that_takes_nothing(tmp_path: Path, code: int, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That nothing can be written says nothing about links and locks."""
+
+    def refuse(*args: object, **options: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    (tmp_path / "hub").mkdir()
+    monkeypatch.setattr("os.symlink", refuse)
+    monkeypatch.setattr("os.open", refuse)
+    monkeypatch.setattr("hfdoctor.facts.probes.hub._health", lambda *rest: known(None))
+    found = observe(tmp_path, [], HOME=str(tmp_path), HF_HOME=str(tmp_path))
+    assert (found.lock.status, found.link.status) == (status, status)
+
+
 def test_other_users_of_the_cache(tmp_path: Path) -> None:
     home, project = tmp_path / "home", tmp_path / "project"
     site = ("Lib/site-packages",) if sys.platform == "win32" else ("lib/python3.11/site-packages",)
