@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from ..facts.sections.target import Interpreter
 
-_LINE = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*(@[^;]*|[^;@]*?)\s*$")
+_LINE = re.compile(
+    r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*(@[^;]*|[(<>=!~][^;@]*)?\s*\Z"
+)
 _RUNS = re.compile(r"[-_.]+")
 
 
@@ -40,7 +42,7 @@ def parse(text: str) -> Line | None:
     match = _LINE.match(requirement)
     if match is None:
         return None
-    specifier = match[3].strip()
+    specifier = (match[3] or "").strip()
     if specifier.startswith("@"):
         specifier = ""  # from a URL: no version to hold against
     elif specifier.startswith("(") and specifier.endswith(")"):
