@@ -163,7 +163,6 @@ def test_base_replaced_by_another_version(tmp_path: Path, here: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"\x80\x81"])
 def test_config(env: Path, here: Path, content: bytes | None) -> None:
-    (env / "bin" / "activate").touch()
     (env / "pyvenv.cfg").unlink()
     if content is not None:
         (env / "pyvenv.cfg").write_bytes(content)

@@ -168,6 +168,16 @@ def test_an_environment_whose_base_is_gone_is_still_the_patient(tmp_path: Path, 
     assert choice is not None and choice.environment == str(here)
 
 
+def test_a_program_named_activate_makes_no_environment(tmp_path: Path, own: Self) -> None:
+    python = program(tmp_path / "opt" / "bin" / "python3")
+    activate = program(tmp_path / "opt" / "bin" / "activate", "#!/bin/sh\necho activated\n")
+    choice = pick(tmp_path, own, PATH=str(python.parent))
+    assert choice is not None and choice.environment == ""
+    activate.write_text('VIRTUAL_ENV="/opt"\n')
+    choice = pick(tmp_path, own, PATH=str(python.parent))
+    assert choice is not None and choice.environment == str(tmp_path / "opt")
+
+
 # -- --python ----------------------------------------------------------------------------------------------------------
 
 
@@ -223,3 +233,33 @@ def test_what_is_no_interpreter_is_refused(tmp_path: Path, own: Self, given: str
     with pytest.raises(TargetError, match=words) as error:
         pick(tmp_path, own, python=given, PATH=str(tmp_path / "usr" / "bin"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.allow_subprocess
+def test_a_folder_that_is_closed_to_us(tmp_path: Path) -> None:
+    """Not "there is none": whoever may not look cannot tell."""
+    import subprocess
+    import sys
+
+    closed = venv(tmp_path / "closed")
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from hfdoctor.facts.collect import TargetError\n"
+        "from hfdoctor.facts.probe import Request\n"
+        "from hfdoctor.facts.probes.choose_target import choose\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "for named in sys.argv[2:]:\n"
+        "    try: choose(Request(python=named, cwd=Path('/')))\n"
+        "    except TargetError as error: print(error)\n"
+    )
+    closed.chmod(0)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to("/tmp/") and os.geteuid() == 0 and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    repository = str(Path(__file__).parents[2])
+    named = [str(closed), str(closed / "bin" / "python")]
+    command = [sys.executable, "-c", code, repository, *named]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    closed.chmod(0o755)
+    assert len(said) == 2 and all("no right to look there" in line for line in said)

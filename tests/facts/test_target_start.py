@@ -252,7 +252,6 @@ def test_another_program(env: Path, tmp_path: Path) -> None:
 
 
 def test_without_its_config_it_is_not_itself(env: Path) -> None:
-    (env / "bin" / "activate").touch()
     (env / "pyvenv.cfg").unlink()
     target = observe(env)
     assert target.start.need().ok

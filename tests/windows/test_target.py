@@ -22,7 +22,7 @@ def make(machine: WindowsMachine, name: str) -> Path:
     for path in base.iterdir():
         if path.suffix in (".exe", ".dll") and path.is_file():
             shutil.copy2(path, env / "Scripts" / path.name)
-    (env / "Scripts" / "activate.bat").touch()
+    (env / "Scripts" / "activate.bat").write_text("set VIRTUAL_ENV=somewhere\r\n")
     configure(env, windows_path(base))
     return env
 

@@ -21,9 +21,7 @@ from ..probe import Request
 #: files that mark an environment as made to hold one tool: uv tool, pipx, scripts/bootstrap.py
 TOOL_MARKS = ("uv-receipt.toml", "pipx_metadata.json", "hfdoctor-setup.json")
 #: folders of uv's cache in which uvx and "uv run --with" keep environments
-UV_CACHE_FOLDER = re.compile(r"(archive|builds|environments)-v\d+")
-
-LOOKS_LIKE_PYTHON = re.compile(r"(python|pypy|graalpy)[\w.+-]*(\.exe|\.bat|\.cmd)?$", re.IGNORECASE)
+UV_CACHE_FOLDERS = ("archive-v", "builds-v", "environments-v")
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ Candidate = tuple[str, str, str, str]
 
 
 def _candidates(request: Request, own: Self) -> Iterator[Candidate]:
-    """(interpreter, environment, because, what it is as a candidate), best first; an environment made for hfdoctor is left out."""
+    """(interpreter, environment, because, what it is as a candidate), best first, without hfdoctor's own."""
     environ = request.environ
 
     def usable(folder: str) -> bool:
@@ -213,9 +211,17 @@ def named(request: Request) -> tuple[str, str]:
                 return _program(python, given)
         if not os.path.lexists(path):
             raise TargetError(f"{given}: there is no program of that name on PATH and nothing here; {_WANTED}")
-    if not os.path.lexists(path):
-        raise TargetError(f"{given}: there is no such file or folder; {_WANTED}")
+    _must_be_there(path, given)
     return _program(path, given)
+
+
+def _must_be_there(path: str, given: str) -> None:
+    try:
+        os.lstat(path)
+    except PermissionError:
+        raise TargetError(f"{given}: you have no right to look there; name another, or ask its owner") from None
+    except (OSError, ValueError):
+        raise TargetError(f"{given}: there is no such file or folder; {_WANTED}") from None
 
 
 def _in_folder(folder: str, given: str) -> str:
@@ -226,6 +232,7 @@ def _in_folder(folder: str, given: str) -> str:
         if os.name != "nt" and os.path.isdir(os.path.join(folder, "Scripts")):
             raise TargetError(f"{given}: this environment was made by a Windows Python, it cannot be inspected here")
         return expected_in(folder)
+    _must_be_there(os.path.join(folder, "."), given)
     raise TargetError(f"{given}: this folder holds no Python interpreter; {_WANTED}")
 
 
@@ -247,7 +254,7 @@ def _must_be_program(path: str, what: str) -> None:
         raise TargetError(f"{what}: this is neither a file nor a folder; {_WANTED}")
     if not os.access(path, os.X_OK):
         raise TargetError(f"{what}: this file is not executable; {_WANTED}")
-    if LOOKS_LIKE_PYTHON.match(os.path.basename(path)):
+    if looks_like_python(path):
         return
     try:
         with open(path, "rb") as file:
@@ -267,6 +274,11 @@ def _interpreter_names(folder: str) -> list[str]:
     else:
         inside = ["bin/python", "bin/python3", "python", "python3"]
     return [os.path.join(folder, name) for name in inside]
+
+
+def looks_like_python(path: str) -> bool:
+    """Whether a program has the name of an interpreter: python3.12, PYTHON.EXE, pypy3."""
+    return os.path.basename(path).lower().startswith(("python", "pypy", "graalpy"))
 
 
 def interpreter_in(folder: str) -> str:
@@ -296,8 +308,13 @@ def environment_of(python: str) -> str:
         if os.path.lexists(os.path.join(place, "pyvenv.cfg")) or os.path.isdir(os.path.join(place, "conda-meta")):
             return place
     # without its pyvenv.cfg a virtual environment still has the programs that activate it
-    if os.path.isfile(os.path.join(folder, "activate")) or os.path.isfile(os.path.join(folder, "activate.bat")):
-        return os.path.dirname(folder)
+    for name in ("activate", "activate.bat"):
+        try:
+            with open(os.path.join(folder, name), "rb") as file:
+                if b"VIRTUAL_ENV" in file.read(8192):
+                    return os.path.dirname(folder)
+        except OSError:
+            continue
     return ""
 
 
@@ -307,7 +324,7 @@ def is_tool_environment(folder: str) -> bool:
         return True
     parts = os.path.normpath(folder).split(os.sep)
     for index, part in enumerate(parts):
-        if UV_CACHE_FOLDER.fullmatch(part):
+        if part.startswith(UV_CACHE_FOLDERS) and part.rpartition("-v")[2].isdigit():
             return os.path.isfile(os.path.join(os.sep.join(parts[:index]), "CACHEDIR.TAG"))
     return False
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from ..fact import Fact, absent, failed, from_error, known
 from ..sections.target import Base, Paths, Script
+from .choose_target import same_folder
 
 CONFIG_LIMIT = 65536  # bytes: a pyvenv.cfg has a few lines
 #: console scripts that are likely there; a few suffice to see that the environment was moved
 SCRIPTS = ("pip", "pip3", "hf", "huggingface-cli", "transformers", "torchrun", "accelerate", "wheel", "ipython")
 #: the second line of a script that starts its interpreter through the shell
-SH_EXEC = re.compile(r"""'{3}exec' (?:"([^"$]+)"|'([^']+)'|([^\s"'$]+)) ["]\$0""")
+SH_EXEC = r"""'{3}exec' (?:"([^"$]+)"|'([^']+)'|([^\s"'$]+)) ["]\$0"""
 LAUNCHER_TAIL = 32768  # bytes at the end of a Windows launcher that hold its interpreter and a small zip
 
 
@@ -123,7 +124,7 @@ def _interpreter_of_script(path: str) -> str:
         return ""
     first = lines[0][2:].strip()
     if first == "/bin/sh" and len(lines) > 1:
-        match = SH_EXEC.match(lines[1])
+        match = re.match(SH_EXEC, lines[1])
         program = next((group for group in match.groups() if group), "") if match else ""
         return program if os.path.isabs(program) else ""
     program = first.partition(" ")[0] if not os.path.exists(first) else first
@@ -147,14 +148,9 @@ def _interpreter_of_exe(path: str) -> str:
 
 
 def _fits(python: str, folder: str) -> bool:
-    """Whether the interpreter named by a script stands in the same folder as the script."""
+    """Whether the interpreter named by a script stands beside it, or one folder up as in conda's on Windows."""
     home = os.path.dirname(python)
-    if os.path.normcase(os.path.normpath(home)) == os.path.normcase(os.path.normpath(folder)):
-        return True
-    try:
-        return os.path.samefile(home, folder)  # two names of one folder
-    except OSError:
-        return False
+    return same_folder(home, folder) or (os.name == "nt" and same_folder(home, os.path.dirname(folder)))
 
 
 def kind_by_files(environment: str, config: dict[str, str] | None) -> str:

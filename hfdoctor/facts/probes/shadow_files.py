@@ -24,7 +24,7 @@ LIBRARIES = frozenset({
     "typing_extensions", "urllib3", "yaml",
 })
 # fmt: on
-COMPILED = re.compile(r"\.((cpython|pypy)[\w-]*\.so|cp\d+[\w-]*\.pyd|abi3\.so|so|pyd)$")
+COMPILED = r"\.((cpython|pypy)[\w-]*\.so|cp\d+[\w-]*\.pyd|abi3\.so|so|pyd)$"
 
 
 def find_shadows(
@@ -60,7 +60,7 @@ def _kind(folder: str, name: str, ending: str) -> str:
         return "package" if any(os.path.isfile(os.path.join(path, init)) for init in inits) else ""
     if ending in (".py", ".pyc"):
         return "module" if os.path.isfile(path) else ""
-    return "extension" if COMPILED.fullmatch(ending) and os.path.isfile(path) else ""
+    return "extension" if re.fullmatch(COMPILED, ending) and os.path.isfile(path) else ""
 
 
 def _installed_version(names: Iterable[str], module: str) -> str:

@@ -21,7 +21,7 @@ from ..child import Ended, finish_child, run_child, start_child
 from ..inspect_python import MARKER
 from ..probe import Context
 from ..sections.target import Start
-from .choose_target import LOOKS_LIKE_PYTHON, Choice
+from .choose_target import Choice, looks_like_python
 
 SCRIPT = str(Path(__file__).parent.parent / "inspect_python.py")
 #: seconds that a start of the target may take: a cold network disk is slow, an endless start-up file is not waited for
@@ -250,10 +250,9 @@ def classify(choice: Choice, ended: Ended, environ: Mapping[str, str]) -> tuple[
         return "hung", ""
     if ended.signal:
         return "crashed", f"killed by {ended.signal}"
-    name = os.path.basename(choice.python)
     if code == 0:
         return "not-python", "it ran and answered something else"
-    if not LOOKS_LIKE_PYTHON.match(name) or _kind_of_program(choice.python) is None:
+    if not looks_like_python(choice.python) or _kind_of_program(choice.python) is None:
         return "not-python", line
     return "other", line
 

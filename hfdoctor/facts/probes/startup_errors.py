@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-PTH = re.compile(r"^Error processing line (\d+) of (.+):$")
+PTH = r"Error processing line (\d+) of (.+):$"
 
 
 def errors_of_pth_files(stderr: str) -> dict[str, str]:
@@ -13,7 +13,7 @@ def errors_of_pth_files(stderr: str) -> dict[str, str]:
     errors: dict[str, str] = {}
     path, number, last = "", "", ""
     for line in stderr.splitlines():
-        match = PTH.match(line)
+        match = re.match(PTH, line)
         if match:
             number, path, last = match[1], match[2], ""
         elif path and line.startswith("Remainder of file ignored"):
