@@ -125,6 +125,15 @@ def test_a_file_where_the_cache_must_be(tmp_path: Path) -> None:
     assert location.kind == "dangling-link"
 
 
+def test_what_an_old_transformers_has_left(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "transformers").mkdir()
+    (tmp_path / "transformers" / ("a" * 64)).write_bytes(bytes(100))
+    (tmp_path / "transformers" / ("a" * 64 + ".json")).write_bytes(bytes(20))
+    health = observe(tmp_path, [], HOME=str(tmp_path), HF_HOME=str(tmp_path)).health.need()
+    assert (health.old_transformers_bytes, health.repos, health.troubles_total) == (120, 0, 0)
+
+
 def test_trials_leave_nothing_behind(tmp_path: Path) -> None:
     assert hub_trials.try_lock(str(tmp_path)).need().ok
     assert hub_trials.try_link(str(tmp_path)).known

@@ -240,7 +240,7 @@ class _Scan:
                 continue
             with open(file, "rb") as opened:
                 commit = opened.read(200)
-            if not re.fullmatch(rb"[0-9a-f]{40}", commit):
+            if not re.fullmatch(rb"[\w.-]{1,128}", commit):  # 40 hexadecimal digits at the hub itself
                 self._trouble(repo.name, "bad-ref", file)
             elif (name := commit.decode()) not in repo.commits and not os.path.isdir(f"{path}/.no_exist/{name}"):
                 # (a commit that was only asked for files it does not have is right to have no snapshot)
