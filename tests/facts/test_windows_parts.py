@@ -175,7 +175,7 @@ class TestFreshProcess:
         snapshot.target.chosen = known(Chosen("C:\\stub\\python.exe", "--python"))
         snapshot.target.start = known(Start(False, trouble="store-stub"))
         ctx = Context(Request(cwd=tmp_path), snapshot, time.monotonic() + 5)
-        process, proof = windows_long_paths.ask_fresh_process(ctx)
+        process, proof = windows_long_paths.start_fresh_process(ctx).answer(1.0)
         assert process.status == proof.status == "not-run"
 
 

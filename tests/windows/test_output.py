@@ -71,3 +71,25 @@ def test_a_temporary_folder_that_is_gone(machine: WindowsMachine) -> None:
     assert result.code == 0
     assert result.report["windows"]["long_paths_proof"]["status"] == "failed"
     assert result.report["windows"]["long_paths_process"]["status"] == "failed"
+
+
+def test_a_windows_that_enforces_the_limit(machine: WindowsMachine) -> None:
+    """Wine lets every path through; here open() answers as it does on Windows with long paths off."""
+    from hfdoctor.facts.child import Ended
+    from hfdoctor.facts.probes.windows_long_paths import CHILD, understand
+
+    folder = machine.scratch / "시험"
+    folder.mkdir()
+    limit = (
+        "import builtins, errno, sys\n"
+        "real = builtins.open\n"
+        "def short(path, *rest, **more):\n"
+        "    if len(str(path)) > 259: raise FileNotFoundError(errno.ENOENT, 'No such file or directory', path)\n"
+        "    return real(path, *rest, **more)\n"
+        "builtins.open = short\n"
+    )
+    (result,) = machine.run({"argv": ["-I", "-S", "-c", limit + CHILD, windows_path(folder)]})
+    process, proof = understand(Ended(result.code, result.stdout, result.stderr), "Z:")
+    assert process.status in ("known", "failed")
+    assert (proof.need().ok, proof.need().length, proof.need().code) == (False, 270, 2)
+    assert not folder.exists()  # nothing is left behind, the folder included

@@ -20,6 +20,7 @@ def probe(ctx: Context) -> None:
     if section is None:
         return
     environ, target = ctx.request.environ, ctx.snapshot.target
+    fresh = windows_long_paths.start_fresh_process(ctx)  # works while the rest is read
     long_path_source = windows_registry.place(windows_long_paths.KEY, windows_long_paths.NAME)
     observe(section, "long_paths_registry", windows_long_paths.registry_fact, long_path_source)
     observe(section, "long_paths_policy", lambda: windows_long_paths.policy_fact(environ), "Group Policy")
@@ -34,18 +35,7 @@ def probe(ctx: Context) -> None:
     observe(section, "vc_libraries", lambda: windows_vc.libraries(target, environ), "the loader's search order")
     observe(section, "aliases", lambda: windows_store.aliases(environ), "PATH")
     observe(section, "store_python", lambda: windows_store.is_store_python(target), "sys.base_prefix")
-    answers: list[Fact[bool]] = []
-
-    def process() -> Fact[bool]:
-        enabled, proof = windows_long_paths.ask_fresh_process(ctx)
-        section.long_paths_proof = proof
-        answers.append(enabled)
-        return enabled
-
-    observe(section, "long_paths_process", process, windows_long_paths.PROOF_SOURCE)
-    if not answers:
-        failure = section.long_paths_process
-        section.long_paths_proof = Fact(status=failure.status, reason=failure.reason, source=failure.source)
+    section.long_paths_process, section.long_paths_proof = fresh.answer(ctx.left_s(10.0))
 
 
 def developer_mode() -> Fact[bool]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..child import Ended, run_child
-from ..fact import Fact, absent, denied, failed, known, not_run, timed_out
+import msgspec
+
+from ..child import Ended, finish_child, start_child
+from ..fact import Fact, absent, denied, failed, from_error, known, not_run, timed_out
 from ..legible import legible
 from ..probe import Context
 from ..sections.windows import PathProof, RegistryValue
@@ -23,7 +27,7 @@ NAME = "LongPathsEnabled"
 #: where device management (MDM, Intune) keeps the policies that it applies: <enabled/> or <disabled/>
 MDM_KEY = r"HKLM\SOFTWARE\Microsoft\PolicyManager\current\device\ADMX_FileSys"
 
-#: Windows' answers to a path that it finds too long: path not found, file not found, name too long
+#: answers to a path that is found too long: file not found (the same as errno), path not found, name too long
 TOO_LONG_CODES = (2, 3, 206)
 
 PROOF_SOURCE = "a fresh process of the target interpreter"
@@ -60,7 +64,8 @@ try:
 except Exception as error:
     said["ok"] = False
     said["error"] = "%s: %s" % (type(error).__name__, getattr(error, "strerror", None) or error)
-    said["code"] = getattr(error, "winerror", None)
+    # open() goes through the C library and knows no Windows number, only errno
+    said["code"] = getattr(error, "winerror", None) or getattr(error, "errno", None)
 for path in reversed(made):
     try:
         whole = os.path.abspath(path)
@@ -68,6 +73,10 @@ for path in reversed(made):
         (os.rmdir if os.path.isdir(whole) else os.remove)(whole)
     except OSError as error:
         said["left"] = "%s: %s" % (path, error)
+try:
+    os.rmdir(folder)
+except Exception:
+    pass
 print(json.dumps(said))
 """
 
@@ -125,8 +134,29 @@ def in_policy_file(data: bytes) -> RegistryValue | None:
     return found
 
 
-def ask_fresh_process(ctx: Context) -> tuple[Fact[bool], Fact[PathProof]]:
-    """What a new process of the target gets: ``(RtlAreLongPathsEnabled, proof by a real path)``, by one child.
+@dataclass
+class FreshProcess:
+    """A process of the target that was started to tell what it gets, or the fact why there is none."""
+
+    temp: str = ""
+    folder: str = ""
+    child: subprocess.Popen[bytes] | None = None
+    refused: Fact[Any] = field(default_factory=Fact)
+
+    def answer(self, timeout_s: float) -> tuple[Fact[bool], Fact[PathProof]]:
+        """``(RtlAreLongPathsEnabled, proof by a real path)``; waits at most ``timeout_s`` seconds. Never raises."""
+        if self.child is None:
+            return msgspec.structs.replace(self.refused), msgspec.structs.replace(self.refused)
+        try:
+            ended = finish_child(self.child, timeout_s)
+        finally:
+            # the process removes what it made and the folder; if it was killed meanwhile, this does
+            remove(self.folder)
+        return understand(ended, self.temp)
+
+
+def start_fresh_process(ctx: Context) -> FreshProcess:
+    """Start a process of the target that tries a long path. Never raises.
 
     Windows reads the setting once a process, and it needs the consent of the program's own manifest: neither this
     process nor the registry can answer for the target. Nothing is left behind in the temporary folder.
@@ -135,18 +165,25 @@ def ask_fresh_process(ctx: Context) -> tuple[Fact[bool], Fact[PathProof]]:
     start = ctx.snapshot.target.start.maybe()
     if chosen is None or start is None or not start.ok:
         reason = "the target interpreter does not start" if start and not start.ok else "no target interpreter is known"
-        return not_run(reason, PROOF_SOURCE), not_run(reason, PROOF_SOURCE)
+        return FreshProcess(refused=not_run(reason, PROOF_SOURCE))
     environ = ctx.request.environ
-    temp = environ.get("TEMP") or environ.get("TMP") or tempfile.gettempdir()
-    folder = tempfile.mkdtemp(prefix="hfdoctor-", dir=temp)
+    folder = ""
     try:
+        temp = environ.get("TEMP") or environ.get("TMP") or tempfile.gettempdir()
+        folder = tempfile.mkdtemp(prefix="hfdoctor-", dir=temp)
         # -I and -S: neither settings nor start-up files have a say in what Windows grants to the program
-        ended = run_child(
-            [chosen.python, "-I", "-S", "-c", CHILD, folder], ctx.left_s(10.0), environ=environ, cwd=folder
-        )
-    finally:
-        shutil.rmtree("\\\\?\\" + folder if os.name == "nt" and folder[1:2] == ":" else folder, ignore_errors=True)
-    return understand(ended, temp)
+        child = start_child([chosen.python, "-I", "-S", "-c", CHILD, folder], environ=environ, cwd=temp)
+    except (OSError, ValueError) as error:
+        if folder:
+            remove(folder)
+        return FreshProcess(refused=from_error(error, PROOF_SOURCE))
+    return FreshProcess(temp, folder, child)
+
+
+def remove(folder: str) -> None:
+    """Remove ``folder`` with everything in it, however long the names are and whatever the setting."""
+    extended = "\\\\?\\" + folder if os.name == "nt" and folder[1:2] == ":" else folder
+    shutil.rmtree(extended, ignore_errors=True)
 
 
 def understand(ended: Ended, temp: str) -> tuple[Fact[bool], Fact[PathProof]]:

@@ -22,6 +22,7 @@ class PathProof(msgspec.Struct, omit_defaults=True):
     ok: bool
     length: int
     error: str = ""
+    #: WinError number, or errno where the C library gave no other
     code: int | None = None
 
 
