@@ -44,6 +44,8 @@ def _cache_permission(s: Snapshot, goal: Goal) -> Verdict:
     if not location.exists and place.writable.status == "not-run":
         return Skip("not_made_yet")
     writable = place.writable.need()
+    if writable.why in ("full", "quota"):
+        return Skip("full")
     if not writable.ok:
         return _not_writable(s, place, location, health)
     if health is not None and health.unwritable_folders:
@@ -190,6 +192,7 @@ CACHE_PERMISSION = Condition(
         "closed_clue": "{path}: {why}",
         "closed_parts": "{count} entries of the hub cache may not be read: these models cannot be loaded",
         "part_clue": "{path}: may not be read",
+        "full": "the disk of the hub cache is full, which disk-full reports",
         "not_writable": "the hub cache {path} cannot be written: no model can be downloaded",
         "cannot_be_made": "the folder {path} for the hub cache cannot be made: no model can be downloaded",
         "write_clue": "nothing can be written in {path}",

@@ -101,6 +101,8 @@ def socks(proxy: Proxy) -> bool:
 
 def stops_hub(s: Snapshot, proxy: Proxy) -> bool:
     """Whether the hub's client cannot work with this setting. httpx takes up all of them, also those it never uses."""
+    if not proxy.trouble and not socks(proxy):
+        return False
     if not hub_uses_httpx(s):
         return _stops_requests(s, proxy)
     if proxy.trouble:
@@ -117,6 +119,8 @@ def stops_pip(s: Snapshot, proxy: Proxy) -> bool:
 
 
 def _stops_requests(s: Snapshot, proxy: Proxy) -> bool:
+    if not proxy.trouble and not socks(proxy):
+        return False
     if proxy.scheme == "http" or (proxy.scheme == "all" and any(other.scheme == "https" for other in proxies(s))):
         return False
     return bool(proxy.trouble) or (socks(proxy) and "pysocks" not in s.packages.installed())

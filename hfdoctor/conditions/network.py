@@ -139,7 +139,7 @@ SSL_CERTIFICATE = Condition(
     id="ssl-certificate",
     family="network",
     title="Secure connections fail because of certificates",
-    reads=("settings", "network"),
+    reads=("settings", "network", "target", "packages", "hub"),
     detect=_ssl_certificate,
     words={
         "nothing_set": "no setting names certificates; whether the servers' own are accepted is tried with --online",
@@ -243,7 +243,7 @@ NETWORK_UNREACHABLE = Condition(
     id="network-unreachable",
     family="network",
     title="The package index or the hub cannot be reached",
-    reads=("settings", "network"),
+    reads=("settings", "network", "target", "packages", "hub"),
     detect=_network_unreachable,
     words={
         "nothing_set": "no proxy is set; whether the servers answer is tried with --online",

@@ -244,7 +244,7 @@ DISK_FULL = Condition(
     id="disk-full",
     family="storage",
     title="A disk is too full for what is to be installed or downloaded",
-    reads=("storage", "packages"),
+    reads=("storage", "packages", "target", "machine", "settings", "hub"),
     detect=_disk_full,
     words={
         "nothing_to_write": "nothing is to be written to any place that is known",
@@ -339,7 +339,7 @@ PERMISSION_DENIED = Condition(
     id="permission-denied",
     family="storage",
     title="A folder that an install or a program must write cannot be written",
-    reads=("storage", "packages"),
+    reads=("storage", "packages", "target", "machine"),
     detect=_permission_denied,
     explained_by=("controlled-folder-access",),
     words={
