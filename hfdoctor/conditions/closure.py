@@ -50,7 +50,7 @@ class Closure(NamedTuple):
     asks: tuple[Ask, ...]
     #: the asks that are not met
     broken: tuple[Ask, ...]
-    #: False where it could not be looked for remains of a removal: what is missing may be there, damaged
+    #: False where it could not be looked for folders without metadata: what is missing may be there
     certain: bool
 
 
@@ -60,11 +60,7 @@ def closure_of(s: Snapshot, roots: Iterable[str]) -> Closure:
     os_info = s.machine.os.maybe()
     kernel = os_info.build if os_info and os_info.system == "linux" else ""
     installed = s.packages.installed()
-    # distributions whose description is damaged: present in a state of which another condition speaks
-    damaged = {entry.name for entry in s.packages.distributions.need() if entry.problem}
-    damaged |= {normalised(leftover.package) for leftover in s.packages.leftovers.maybe() or ()}
-    damaged |= {normalised(orphan.package) for orphan in s.packages.orphans.maybe() or ()}
-    certain = all(fact.known or fact.absent for fact in (s.packages.leftovers, s.packages.orphans))
+    certain = s.packages.orphans.known or s.packages.orphans.absent
     versions: dict[str, tuple[str, ...]] = {}
     for entry in s.packages.distributions.need():
         if not entry.shadowed and not entry.problem:
@@ -72,11 +68,17 @@ def closure_of(s: Snapshot, roots: Iterable[str]) -> Closure:
     closure = _evaluate(
         tuple((d.name, d.version, tuple(d.requires)) for d in installed.values() if not d.problem),
         tuple(versions.items()),
-        frozenset(damaged),
+        damaged_names(s),
         marker_environment(interpreter, kernel),
         tuple(roots),
     )
     return closure._replace(certain=certain)
+
+
+def damaged_names(s: Snapshot) -> frozenset[str]:
+    """What is there in a state of which broken-install speaks: not to be called missing. Raises FactMissing."""
+    names = {entry.name for entry in s.packages.distributions.need() if entry.problem}
+    return frozenset(names | {normalised(one.package) for one in s.packages.orphans.maybe() or () if one.importable})
 
 
 @lru_cache(maxsize=4)  # several conditions ask the same

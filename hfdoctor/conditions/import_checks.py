@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..facts.snapshot import Snapshot
+from .closure import damaged_names
 from .requirement_lines import normalised
 
 #: looked at only where they are new enough to be used at all: too old a one switches features off, not the import
@@ -48,7 +49,7 @@ def failing_checks(s: Snapshot) -> list[ImportCheck]:
     """
     needs = s.packages.transformers_needs.maybe()
     installed = {entry.name: entry.version for entry in s.packages.installed().values() if not entry.problem}
-    broken = {entry.name for entry in s.packages.distributions.need() if entry.problem}
+    broken = damaged_names(s)
     if needs is None or "transformers" not in installed or installed["transformers"] != needs.version:
         return []
     found = []
@@ -56,9 +57,9 @@ def failing_checks(s: Snapshot) -> list[ImportCheck]:
     at_import = [normalised(name) for name in needs.checked_at_import]
     for name in dict.fromkeys([*at_import, *sorted(NOT_AT_IMPORT)]):
         requirement = _REQUIREMENT.match(rows.get(name, ""))
-        if name == "python" or requirement is None or name in broken:
-            continue
         version = installed.get(name)
+        if name == "python" or requirement is None or (version is None and name in broken):
+            continue
         if version is None and (name in OPTIONAL or name in NOT_AT_IMPORT):
             continue
         if version is None or passes(version, requirement[2]) is False:

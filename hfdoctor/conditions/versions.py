@@ -192,7 +192,7 @@ def _missing(
         "count": len(names),
         "by": first[0].by if first else "transformers",
         "by_version": first[0].by_version if first else installed["transformers"].version,
-        "askers": ", ".join(sorted({asks[0].by for asks in missing.values() if asks})[:MOST_SHOWN]),
+        "askers": ", ".join(sorted({asks[0].by if asks else "transformers" for asks in missing.values()})[:MOST_SHOWN]),
     }
     says = "missing_one" if len(names) == 1 else "missing_many"
     basis: Basis = "observed" if trials else "derived"

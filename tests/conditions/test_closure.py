@@ -17,8 +17,8 @@ from packaging.utils import canonicalize_name
 from hfdoctor.conditions.closure import closure_of
 from hfdoctor.conditions.install_steps import can_all_hold, joined
 from hfdoctor.conditions.requirement_lines import applies, fits, marker_environment, normalised, parse
-from hfdoctor.facts.fact import absent, failed, known
-from hfdoctor.facts.sections.packages import Distribution, Leftover
+from hfdoctor.facts.fact import failed, known
+from hfdoctor.facts.sections.packages import Distribution, Orphan
 from hfdoctor.facts.sections.target import Interpreter
 from tests import recorded
 from tests.conditions.installed import dist, only
@@ -222,13 +222,11 @@ def test_what_is_damaged_is_not_called_missing() -> None:
     s = only(torch, dist("sympy", "", problem="no-metadata"))
     assert set(roots(s, "torch")) == {"torch: jinja2"}
     s = only(torch)
-    s.packages.leftovers = known([Leftover(path="/x/~ympy", package="sympy")], "x")
+    s.packages.orphans = known([Orphan("sympy", "/x/sympy", importable=True)], "x")
     assert set(roots(s, "torch")) == {"torch: jinja2"}
     assert closure_of(s, ("torch",)).certain
-    s.packages.leftovers = failed("not readable")
+    s.packages.orphans = failed("not readable")
     assert not closure_of(s, ("torch",)).certain
-    s.packages.leftovers = absent("none")
-    assert closure_of(s, ("torch",)).certain
 
 
 # -- against pip ------------------------------------------------------------------------------------------------------
