@@ -55,7 +55,7 @@ def _damaged(s: Snapshot, health: CacheHealth, kinds: Sequence[str]) -> Verdict:
     troubles = [trouble for trouble in health.troubles if trouble.kind in kinds]
     repos = sorted({repo_name(trouble.repo) for trouble in troubles if trouble.repo})
     shown = troubles[:SHOWN]
-    clues = [Clue(s.hub.health, trouble.path, trouble.kind.replace("-", "_"), _sizes(trouble)) for trouble in shown]
+    clues = [Clue(s.hub.health, trouble.path, trouble.kind, _sizes(trouble)) for trouble in shown]
     if count > len(shown):
         clues.append(Clue(s.hub.health, count, "more", {"more": count - len(shown)}))
     fields: dict[str, Plain] = {"count": count, "repos": ", ".join(repos[:3]) + (", ..." if len(repos) > 3 else "")}
@@ -128,21 +128,21 @@ def _command(trouble: RepoTrouble, cache_rm: bool) -> tuple[tuple[str, ...], str
 
 
 _KINDS = {
-    "dangling_link": "{path}: the link leads to a file that is not there",
+    "dangling-link": "{path}: the link leads to a file that is not there",
     "empty": "{path}: empty, 0 bytes",
     "zeroed": "{path}: begins with nothing but zero bytes",
-    "cut_short": "{path}: cut short, it has {actual} bytes of {expected}",
-    "too_long": "{path}: has {actual} bytes, its own header says {expected}",
-    "shorter_than_listed": "{path}: cut short, it has {actual} bytes of {expected}",
-    "longer_than_listed": "{path}: has {actual} bytes, the hub's list says {expected}",
-    "not_weights": "{path}: not a file of the format that its name says",
-    "html_instead": "{path}: a web page, not the file",
-    "folder_instead": "{path}: a folder stands where a file should be",
-    "file_instead": "{path}: this is no folder, and a folder should be here",
-    "bad_ref": "{path}: holds no commit, so this branch cannot be found",
-    "no_refs_target": "{path}: names a commit that is not in the cache, and offline mode is on",
-    "lfs_pointer": "{path}: {actual} bytes of text that only point to the real file of {expected} bytes",
-    "lfs_pointer_upstream": "{path}: only points to the real file, in the repository itself too",
+    "cut-short": "{path}: cut short, it has {actual} bytes of {expected}",
+    "too-long": "{path}: has {actual} bytes, its own header says {expected}",
+    "shorter-than-listed": "{path}: cut short, it has {actual} bytes of {expected}",
+    "longer-than-listed": "{path}: has {actual} bytes, the hub's list says {expected}",
+    "not-weights": "{path}: not a file of the format that its name says",
+    "html-instead": "{path}: a web page, not the file",
+    "folder-instead": "{path}: a folder stands where a file should be",
+    "file-instead": "{path}: this is no folder, and a folder should be here",
+    "bad-ref": "{path}: holds no commit, so this branch cannot be found",
+    "no-refs-target": "{path}: names a commit that is not in the cache, and offline mode is on",
+    "lfs-pointer": "{path}: {actual} bytes of text that only point to the real file of {expected} bytes",
+    "lfs-pointer-upstream": "{path}: only points to the real file, in the repository itself too",
 }
 
 _COMMON = {

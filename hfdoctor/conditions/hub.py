@@ -30,7 +30,7 @@ def _hub_auth(s: Snapshot, goal: Goal) -> Verdict:
             return Unknown("no_prefix", fields, [Clue(s.hub.token, shape.oddities)])
         return Pass(1, [Clue(s.hub.token, shape.length)])
     file = wrong[0] in ("not-a-file", "unreadable", "not-text")
-    clues = [Clue(s.hub.token, oddity, oddity.replace("-", "_"), fields) for oddity in wrong]
+    clues = [Clue(s.hub.token, oddity, oddity, fields) for oddity in wrong]
     steps = [Step(says="mend_file" if file else "put_right", fields=fields)]
     chosen, library = s.target.chosen.maybe(), s.hub.library.maybe()
     in_a_file = shape.source not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a variable wins over a new log-in
@@ -89,15 +89,15 @@ HUB_AUTH = Condition(
         "token": "the access token in {source} cannot be right: the hub will refuse it, for public models too",
         "file": "the token file {source} cannot be read: every download stops with an error",
         "quoted": "there are quotes around the token in {source}; they would be sent as part of it",
-        "bearer_prefix": 'the token in {source} begins with the word "Bearer", which the library adds itself',
-        "inner_whitespace": "there are blanks inside the token in {source}",
-        "non_ascii": "there are letters in {source} that no token has",
+        "bearer-prefix": 'the token in {source} begins with the word "Bearer", which the library adds itself',
+        "inner-whitespace": "there are blanks inside the token in {source}",
+        "non-ascii": "there are letters in {source} that no token has",
         "placeholder": "{source} holds a placeholder of {length} characters instead of a token",
-        "other_service": "the token in {source} is in the form of another service's key",
-        "too_short": "the token in {source} has only {length} characters",
-        "not_a_file": "{source} is a folder",
+        "other-service": "the token in {source} is in the form of another service's key",
+        "too-short": "the token in {source} has only {length} characters",
+        "not-a-file": "{source} is a folder",
         "unreadable": "{source}: permission denied",
-        "not_text": "{source} is not a text file",
+        "not-text": "{source} is not a text file",
         "put_right": "put a token from https://huggingface.co/settings/tokens into {source}, without quotes, "
         "or remove it",
         "mend_file": "move {source} away, or give it back to yourself if it belongs to another user",

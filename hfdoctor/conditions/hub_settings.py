@@ -89,7 +89,7 @@ def _places(s: Snapshot) -> Iterator[Fail]:
         if kind not in ("file", "below-a-file", "dangling-link"):
             continue
         fields: dict[str, Plain] = {"path": path, "name": set_by}
-        clue = Clue(s.hub.cache, path, kind.replace("-", "_"), fields)
+        clue = Clue(s.hub.cache, path, kind, fields)
         step = Step(says="make_room", fields=fields)
         if set_by != "default":
             step = Step(says="set_folder", fields=fields)
@@ -249,8 +249,8 @@ HUB_SETTINGS = Condition(
         "relative": "{name} is not an absolute path: every folder you start Python in gets its own cache",
         "no_folder": "{path} is not a folder, and the hub cache must be there: nothing can be downloaded or loaded",
         "file": "{path} is a file",
-        "below_a_file": "a part of the path {path} is a file",
-        "dangling_link": "{path} is a link that leads nowhere",
+        "below-a-file": "a part of the path {path} is a file",
+        "dangling-link": "{path} is a link that leads nowhere",
         "no_number": "{name} is not a whole number: import transformers stops with a ValueError",
         "not_on": "{name} does not mean on as it is written: the library knows 1, ON, YES and TRUE",
         "not_read": "{name} is not read any more: models are kept in {path} instead",
