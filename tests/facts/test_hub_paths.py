@@ -112,7 +112,7 @@ def test_windows() -> None:
 def test_relative_places_count_from_the_folder_of_the_program() -> None:
     ours = cache_paths({"HF_HOME": "models"}, "/home/ana", "linux")
     assert ours.hub == "models/hub"
-    assert ours.anchored("/work", "linux").hub == "/work/models/hub"
+    assert ours.anchored("/project", "linux").hub == "/project/models/hub"
 
 
 def test_transformers_4_has_its_own_variables() -> None:
