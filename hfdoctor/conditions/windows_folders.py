@@ -156,7 +156,7 @@ ONEDRIVE_FOLDER = Condition(
     id="onedrive-folder",
     family="windows",
     title="The environment or the model cache lies in a folder that OneDrive synchronises",
-    reads=("windows", "storage", "target"),
+    reads=("windows", "storage", "target", "machine"),
     detect=_onedrive,
     words={
         "not_windows": "OneDrive folders are looked for on Windows",
@@ -175,7 +175,7 @@ CONTROLLED_FOLDER_ACCESS = Condition(
     id="controlled-folder-access",
     family="windows",
     title="Windows Defender does not let Python write to a folder that it guards",
-    reads=("windows", "storage", "target"),
+    reads=("windows", "storage", "target", "machine"),
     detect=_controlled,
     words={
         "not_windows": "only Windows has controlled folder access",

@@ -241,7 +241,7 @@ WINDOWS_LONG_PATH = Condition(
     id="windows-long-path",
     family="windows",
     title="A file name is too long for Windows",
-    reads=("windows", "target", "packages"),
+    reads=("windows", "target", "packages", "storage", "machine"),
     detect=_windows_long_path,
     words={
         "not_windows": "only Windows limits a path to 260 characters",

@@ -134,7 +134,7 @@ PYTHON_STORE_STUB = Condition(
     id="python-store-stub",
     family="windows",
     title="Python is the Microsoft Store's placeholder, or a Store program with private folders",
-    reads=("windows", "target", "hub"),
+    reads=("windows", "target", "hub", "machine"),
     detect=_store_stub,
     words={
         "not_windows": "only Windows has the Microsoft Store",
