@@ -112,8 +112,8 @@ def test_page_files_runtimes_and_accounts(machine: WindowsMachine) -> None:
                 [rf"{RUNTIMES_32}\x86", "Bld", "REG_DWORD", 33810],
                 [rf"{RUNTIMES}\arm64", "Version", "REG_SZ", "v14.44.35211.00"],
                 [rf"{RUNTIMES}\arm64", "Installed", "REG_DWORD", 0],
-                [rf"{ONEDRIVE}\Personal", "UserFolder", "REG_SZ", r"C:\users\root\OneDrive"],
-                [rf"{ONEDRIVE}\Business1", "UserFolder", "REG_SZ", r"C:\users\root\OneDrive - 한국상사"],
+                [rf"{ONEDRIVE}\Personal", "UserFolder", "REG_SZ", r"C:\users\ana\OneDrive"],
+                [rf"{ONEDRIVE}\Business1", "UserFolder", "REG_SZ", r"C:\users\ana\OneDrive - 한국상사"],
                 [rf"{ONEDRIVE}\Business2", "DisplayName", "REG_SZ", "never linked"],
             ]
         },
@@ -127,8 +127,8 @@ def test_page_files_runtimes_and_accounts(machine: WindowsMachine) -> None:
         {"arch": "x86", "version": "14.40.33810"},
     ]
     assert fixed["sync_folders"]["value"] == [
-        {"path": r"C:\users\root\OneDrive", "account": "Personal"},
-        {"path": r"C:\users\root\OneDrive - 한국상사", "account": "Business1"},
+        {"path": r"C:\users\ana\OneDrive", "account": "Personal"},
+        {"path": r"C:\users\ana\OneDrive - 한국상사", "account": "Business1"},
     ]
 
 
