@@ -2,7 +2,9 @@
 
 ``facts.json`` is a whole snapshot, or ``{"base": "linux", "set": {"machine.shm": {fact}, ...}}``: the healthy
 machine of that base (tests/machines/_linux/<section>.json, one file a section) with some facts replaced. A path may
-name a whole section (``"windows"``) or a fact; ``{"status": "failed", "reason": ...}`` makes it missing.
+name a whole section (``"windows"``) or a fact; ``{"status": "failed", "reason": ...}`` makes it missing. Beside
+"set", ``"distributions": {"h11": null, "torch": {"version": "2.3.0"}, ...}`` takes installed distributions away,
+changes fields of some, and adds those that are new.
 
 ``expected.json`` is ``{"about": "...", "fail": {"shared-memory": ["warning", "derived"]}, "unknown": [ids]}``:
 ``fail`` must be exactly the conditions that fail, with severity and basis; each of ``unknown`` must be unknown.
@@ -38,9 +40,19 @@ def _base_text(name: str) -> str:
     return json.dumps(raw)
 
 
-def build(base: str, changes: dict[str, Any] | None = None) -> Snapshot:
-    """The healthy machine ``base`` with the facts at the given paths replaced."""
+def build(base: str, changes: dict[str, Any] | None = None, distributions: dict[str, Any] | None = None) -> Snapshot:
+    """The healthy machine ``base`` with the facts at the given paths, and the given distributions, replaced."""
     raw = json.loads(_base_text(base))
+    if distributions:
+        fact = raw["packages"]["distributions"]
+        installed = {entry["name"]: entry for entry in fact["value"]}
+        folder = installed["transformers"]["path"].rpartition("transformers")[0]
+        for name, fields in distributions.items():
+            entry = installed.pop(name, {"name": name, "installer": "pip"})
+            if fields is not None:
+                entry = {**entry, **fields}
+                installed[name] = {"path": f"{folder}{name.replace('-', '_')}-{entry['version']}.dist-info", **entry}
+        fact["value"] = [installed[name] for name in sorted(installed)]
     for path, fact in (changes or {}).items():
         *parents, last = path.split(".")
         node = raw
@@ -54,7 +66,7 @@ def load(name: str) -> Snapshot:
     """The snapshot of a recorded machine."""
     raw = json.loads((MACHINES / name / "facts.json").read_text("utf-8"))
     if "base" in raw:
-        return build(raw["base"], raw.get("set"))
+        return build(raw["base"], raw.get("set"), raw.get("distributions"))
     return msgspec.convert(raw, Snapshot)
 
 
