@@ -71,6 +71,7 @@ def run_probes(
     """
     snapshot = context.snapshot
     done = {probe.section: threading.Event() for probe in probes}
+    context.done = done
     wrong_target: list[TargetError] = []
 
     def work(probe: Probe) -> None:

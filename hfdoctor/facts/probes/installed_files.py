@@ -38,9 +38,15 @@ _MANAGED_PLACES = ("/usr/lib/", "/usr/lib64/", "/nix/store/", "/gnu/store/")
 _FIRST = ("torch/", "transformers/")
 
 
-def hold_files(distributions: Sequence[Distribution], judge: FileJudge, deep: bool = False) -> list[PackageFiles]:
+def hold_files(
+    distributions: Sequence[Distribution],
+    judge: FileJudge,
+    deep: bool = False,
+    ready: Mapping[str, PackageFiles] | None = None,
+) -> list[PackageFiles]:
     """The files of the packages that matter, against RECORD; by name. ``deep`` compares hashes too.
 
+    ``ready`` holds what was found a moment ago, by the path of the .dist-info.
     Raises TimeoutError if ``judge`` says that the time is over.
     """
     visible = [entry for entry in distributions if not entry.shadowed]
@@ -55,7 +61,7 @@ def hold_files(distributions: Sequence[Distribution], judge: FileJudge, deep: bo
     results = []
     for entry in sorted(visible, key=lambda entry: entry.name):
         if entry.name in wanted:
-            result = _hold(entry, judge, owners, deep)
+            result = (ready or {}).get(entry.path) or _hold(entry, judge, owners, deep)
             result.required = entry.name in required
             results.append(result)
     return results

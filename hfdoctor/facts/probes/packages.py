@@ -16,6 +16,7 @@ from .file_state import FileJudge
 from .imports import try_imports
 from .installed_files import hold_files
 from .library_files import read_torch_build, read_transformers_needs
+from .look_ahead import look_ahead
 from .native_marks import read_numpy_clients, read_openmp
 
 #: seconds that presence and sizes may take: a network file system may need them
@@ -29,12 +30,14 @@ GUESSED = ("transformers", "torch", "tokenizers", "safetensors", "huggingface-hu
 
 
 def probe(ctx: Context) -> None:
-    """Fill every fact of ``snapshot.packages``; reads ``snapshot.target``."""
+    """Fill every fact of ``snapshot.packages``; waits for the target's probe and reads ``snapshot.target``."""
     section = ctx.snapshot.packages
+    ready = look_ahead(ctx, min(ctx.deadline, time.monotonic() + FILES_S))
+    ctx.wait_for("target")
     folders, source = search_folders(ctx.snapshot.target)
     if not folders:
-        nowhere = not_run(f"the folders of the target's packages are not known: {source}")
-        section.distributions = section.leftovers = section.orphans = section.files = nowhere
+        for name in section.__struct_fields__:
+            setattr(section, name, not_run(f"the folders of the target's packages are not known: {source}"))
         return
     observe(section, "distributions", lambda: known(read_distributions(folders), source), source)
     names = [entry.name for entry in section.distributions.maybe() or ()]
@@ -48,7 +51,7 @@ def probe(ctx: Context) -> None:
     found = section.distributions.need()
     observe(section, "orphans", lambda: known(read_orphans(sites, names), ", ".join(sites)))
     judge = FileJudge(min(ctx.deadline, time.monotonic() + FILES_S), _python_version(ctx.snapshot.target))
-    observe(section, "files", lambda: known(hold_files(found, judge), "RECORD"), "RECORD")
+    observe(section, "files", lambda: known(hold_files(found, judge, ready=ready), "RECORD"), "RECORD")
     observe(section, "numpy_clients", lambda: known(read_numpy_clients(section.installed(), folders), "libraries"))
     if ctx.request.deep:
         judge = FileJudge(ctx.deadline - DEEP_RESERVE_S, judge.python)
