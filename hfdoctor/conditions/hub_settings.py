@@ -236,7 +236,7 @@ HUB_SETTINGS = Condition(
     id="hub-settings",
     family="hub",
     title="A setting of the Hugging Face libraries cannot mean what was meant",
-    reads=("settings", "hub", "machine"),
+    reads=("settings", "hub", "machine", "packages"),
     detect=_hub_settings,
     words={
         "none_set": "no variable of the Hugging Face libraries is set",

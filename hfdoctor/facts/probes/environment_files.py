@@ -48,15 +48,19 @@ def read_base(python: str, config: Fact[dict[str, str]]) -> Fact[Base]:
     home = entries.get("home", "")
     if not home:
         return failed("pyvenv.cfg names no home", config.source)
-    if os.name != "nt" and os.path.islink(python):
-        return known(Base(home, os.path.exists(python)), python)
     if os.name == "nt":
         names: tuple[str, ...] = ("python.exe", "pypy3.exe", "pypy.exe", "python3.exe")
     else:
         version = version_of(entries)
         names = (f"python{version[0]}.{version[1]}", "python3", "python") if version else ("python3", "python")
         names += ("pypy3", "pypy")
-    return known(Base(home, any(os.path.exists(os.path.join(home, name)) for name in names)), config.source)
+    try:
+        there = set(os.listdir(home))
+    except (FileNotFoundError, NotADirectoryError):
+        there = set()
+    except OSError as error:  # another user's folder: the interpreter may well be in it
+        return from_error(error, home)
+    return known(Base(home, not there.isdisjoint(names) or os.path.exists(python)), config.source)
 
 
 def version_of(entries: dict[str, str]) -> tuple[int, int] | None:

@@ -24,6 +24,14 @@ LIBRARIES = frozenset({
     "typing_extensions", "urllib3", "yaml",
 })
 # fmt: on
+#: import name -> the distribution that brings it, where the two differ
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "functorch": "torch",
+    "sklearn": "scikit_learn",
+    "torchgen": "torch",
+    "yaml": "pyyaml",
+}
 COMPILED = r"\.((cpython|pypy)[\w-]*\.so|cp\d+[\w-]*\.pyd|abi3\.so|so|pyd)$"
 
 
@@ -65,7 +73,8 @@ def _kind(folder: str, name: str, ending: str) -> str:
 
 def _installed_version(names: Iterable[str], module: str) -> str:
     """The version in the name of ``module``'s .dist-info in the same listing."""
+    wanted = DISTRIBUTIONS.get(module, module).lower()
     for name in names:
-        if name.endswith((".dist-info", ".egg-info")) and name.partition("-")[0].lower() == module.lower():
+        if name.endswith((".dist-info", ".egg-info")) and name.partition("-")[0].lower() == wanted:
             return name.partition("-")[2].rpartition(".")[0].partition("-py")[0] or "unknown"
     return ""

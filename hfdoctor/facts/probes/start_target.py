@@ -168,6 +168,9 @@ def tail(stream: bytes, limit: int = 2000) -> str:
 def _could_not_run(python: str, error: OSError) -> Start:
     detail = f"{type(error).__name__}: {error.strerror or error}"
     if os.path.islink(python) and not os.path.exists(python):
+        if error.errno in (errno.EACCES, errno.EPERM):  # the Python of another user's home: it may well be there
+            detail = f"{python} is a link to {link_end(python)}, which this user may not open"
+            return Start(ok=False, trouble="not-executable", detail=detail)
         return Start(ok=False, trouble="base-gone", detail=f"{python} is a link to {link_end(python)}, which is gone")
     if not os.path.lexists(python):
         return Start(ok=False, trouble="no-interpreter", detail=f"{python} is not there")
