@@ -18,8 +18,8 @@ USELESS = ("missing", "not-a-certificate", "damaged", "unreadable")
 
 
 def _offline(s: Snapshot) -> bool:
-    switch = s.hub.offline.maybe()
-    return switch is not None and switch.on
+    """Whether the hub is not to be contacted; asked only where it matters. Raises FactMissing if it is not known."""
+    return s.hub.offline.need().on
 
 
 def _ssl_certificate(s: Snapshot, goal: Goal) -> Verdict:
@@ -76,8 +76,8 @@ def _useless_bundles(s: Snapshot, goal: Goal) -> list[Fail]:
     bundle = pip_bundle(s)
     if bundle is not None and _useless(bundle):
         wrong[bundle.name] = (bundle, ["pip"])
-    if not _offline(s):
-        for entry in _useless_for_hub(s):
+    for entry in _useless_for_hub(s):
+        if not _offline(s):
             wrong.setdefault(entry.name, (entry, []))[1].append("huggingface_hub")
     return [_bundle_fail(s, goal, entry, programs) for entry, programs in wrong.values()]
 
@@ -185,7 +185,7 @@ def _wrong_proxy(s: Snapshot, goal: Goal, proxy: Proxy) -> Fail | None:
     programs = []
     if stops_pip(s, proxy):
         programs.append("pip")
-    if not _offline(s) and stops_hub(s, proxy):
+    if stops_hub(s, proxy) and not _offline(s):
         programs.append("huggingface_hub")
     if not programs:
         return None

@@ -50,18 +50,13 @@ def _disk_full(s: Snapshot, goal: Goal) -> Verdict:
                 found = _no_room(s, names, place, room) or _tight(s, names, place, room)
                 fails += [found] if found else []
     cache = s.storage.place("hf-cache")
-    if cache is not None and not _offline(s) and _may_be_written(cache):
+    if cache is not None and _may_be_written(cache):
         found = _full_cache(s, cache)
-        fails += [found] if found else []
+        fails += [found] if found and not s.hub.offline.need().on else []
         clues.append(Clue(cache.space))
     if fails:
         return fails
     return unknown or (Pass(len(clues), clues) if clues else Skip("nothing_to_write"))
-
-
-def _offline(s: Snapshot) -> bool:
-    switch = s.hub.offline.maybe()
-    return switch is not None and switch.on
 
 
 def _may_be_written(place: Place) -> bool:
