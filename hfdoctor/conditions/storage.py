@@ -83,16 +83,17 @@ def _full_temp(temp: Place) -> Fail:
 def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | None:
     """The volume of site-packages cannot hold what is to be installed."""
     space = place.space.need()
+    files = room.files + (0 if s.target.pip.absent else room.compiled_files)  # uv compiles nothing unless told to
     fields: dict[str, Plain] = {
         "names": " and ".join(names),
         "path": place.path,
         "free": size(space.free),
         "needed": size(room.unpacked),
-        "files": room.files,
+        "files": files,
         "inodes": space.inodes_free,
         "measured": room.as_of,
     }
-    if space.inodes_free is not None and space.inodes_free < room.files:
+    if space.inodes_free is not None and space.inodes_free < files:
         certain = space.inodes_free < room.least_files
         clue = Clue(place.space, space.inodes_free, "inodes", fields)
         return Fail("no_inodes", "error" if certain else "warning", "derived", [clue], fields, _make_room(s, place))
