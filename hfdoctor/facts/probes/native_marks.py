@@ -23,7 +23,7 @@ _TORCH = ("torch/lib/libtorch_python.so", "torch/lib/torch_python.dll", "torch/l
 _COMPILED = ("pandas", "pyarrow", "scikit-learn", "scipy")
 
 #: of each of these at most so many modules are opened, smallest first, until one talks to NumPy
-_MOST_OPENED = 6
+_MOST_OPENED = 40
 
 
 def read_numpy_clients(visible: Mapping[str, Distribution], folders: Iterable[str]) -> list[NumpyClient]:

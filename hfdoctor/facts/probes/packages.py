@@ -85,7 +85,9 @@ def _imports(ctx: Context) -> Fact[list[ImportTrial]]:
         return not_run("the interpreter does not start")
     present = {entry.name for entry in ctx.snapshot.packages.distributions.need()}
     present.update(orphan.package for orphan in ctx.snapshot.packages.orphans.maybe() or ())
-    return known(try_imports(ctx, chosen.python, present), f"{chosen.python} -c import ...")
+    clients = ctx.snapshot.packages.numpy_clients.maybe() or ()
+    old = any(client.package == "torch" and client.built_with == "1" for client in clients)
+    return known(try_imports(ctx, chosen.python, present, old), f"{chosen.python} -c import ...")
 
 
 def search_folders(target: Target) -> tuple[list[str], str]:
