@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
-from .requirement_lines import applies, fits, is_for_an_extra, marker_environment, normalised, parse
+from .requirement_lines import applies, fits, is_for_an_extra, marker_environment, normalised, parse, release_of
 
 #: the libraries of the Hugging Face family, which are released apart and go together only in some versions
 FAMILY = frozenset(
@@ -46,7 +46,8 @@ class Closure(NamedTuple):
     roots: tuple[str, ...]
     #: every distribution that they need and that is installed, themselves included
     members: frozenset[str]
-    #: every ask that was looked at: those of the members, and those of others that name a root or a family member
+    #: every ask that was looked at: those of the members, those of others that name a root, and those of the Hugging
+    #: Face family that name a root or each other
     asks: tuple[Ask, ...]
     #: the asks that are not met
     broken: tuple[Ask, ...]
@@ -114,9 +115,9 @@ def _evaluate(
             if line.name in requires:
                 waiting.append((line.name, frozenset(line.extras)))
     members = frozenset(wanted)
-    watched = FAMILY | set(roots)
     for name, version, lines in distributions:
         if name not in members:
+            watched = FAMILY.union(roots) if name in FAMILY else frozenset(roots)
             asks += _asks_of_others(name, version, lines, watched, environment)
     asks = [_with_installed(ask, seen_versions) for ask in dict.fromkeys(asks)]
     broken = [ask for ask in asks if ask.name not in damaged and not _met(ask, seen_versions)]
@@ -147,11 +148,17 @@ def _with_installed(ask: Ask, versions: Mapping[str, tuple[str, ...]]) -> Ask:
 
 
 def _met(ask: Ask, versions: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether the ask is met; what cannot be read counts as met, and of two versions at once either may."""
+    """Whether the ask is met; what cannot be read counts as met, and of two versions at once either may.
+
+    Others that ask for torch 2.6.0 get along with 2.6.0a0+ecf3bae40a, which is what containers and builds from source
+    call it, although by the letter it is older.
+    """
     held = versions.get(ask.name)
     if held is None:
         return False
-    return any(fits(version, ask.specifier) is not False for version in held)
+    if any(fits(version, ask.specifier) is not False for version in held):
+        return True
+    return not ask.inside and any(fits(release_of(version), ask.specifier) for version in held)
 
 
 def by_culprit(asks: Iterable[Ask]) -> dict[str, list[Ask]]:

@@ -24,7 +24,9 @@ def _extensions(s: Snapshot, goal: Goal) -> Verdict:
     if told.implementation != "cpython":
         return Skip("only_cpython", {"implementation": told.implementation})
     installed = s.packages.installed()
+    # conda cross-compiles, and its packages then bear the tag of the machine that built them
     members = [installed[name] for name in sorted(closure_of(s, goal.packages).members)]
+    members = [entry for entry in members if not entry.installer.lower().startswith("conda")]
     compiled = [entry for entry in members if any(not tag.endswith("-any") for tag in entry.tags)]
     if not compiled:
         return Skip("nothing_compiled")

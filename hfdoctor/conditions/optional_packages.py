@@ -161,6 +161,8 @@ MISSING_OPTIONAL = Condition(
         "add": "install {distribution}",
         "find": "find out which package has the module {module} (often one of that name) and install it",
     },
+    # an import that fails in an environment of wrong or missing packages fails for that
+    explained_by=("version-skew", "dependency-conflict", "broken-install"),
 )
 
 HF_TRANSFER_MISSING = Condition(

@@ -14,11 +14,11 @@ from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Ste
 from .requirement_lines import fits
 from .seen_imports import explained_elsewhere, may_be_error
 
-_GLIBC_TAG = re.compile(r"-manylinux_(\d+)_(\d+)_\w+\Z")
-_MUSL_TAG = re.compile(r"-musllinux_(\d+)_(\d+)_\w+\Z")
+_GLIBC_TAG = r"-manylinux_(\d+)_(\d+)_\w+\Z"
+_MUSL_TAG = r"-musllinux_(\d+)_(\d+)_\w+\Z"
 #: the names before PEP 600, and the glibc that each stands for
 _OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-_GLIBC_MESSAGE = re.compile(r"version `(GLIBC(?:XX)?_[\d.]+)' not found(?: \(required by ([^)]*)\))?")
+_GLIBC_MESSAGE = r"version `(GLIBC(?:XX)?_[\d.]+)' not found(?: \(required by ([^)]*)\))?"
 
 
 # -- glibc-too-old ----------------------------------------------------------------------------------------------------
@@ -71,12 +71,12 @@ def _needs(entry: Distribution) -> tuple[str, tuple[int, int]] | None:
     glibc = [found for tag in entry.tags if (found := _glibc_of(tag))]
     if glibc:
         return "glibc", min(glibc)
-    musl = [(int(match[1]), int(match[2])) for tag in entry.tags if (match := _MUSL_TAG.search(tag))]
+    musl = [(int(match[1]), int(match[2])) for tag in entry.tags if (match := re.search(_MUSL_TAG, tag))]
     return ("musl", min(musl)) if musl else None
 
 
 def _glibc_of(tag: str) -> tuple[int, int] | None:
-    match = _GLIBC_TAG.search(tag)
+    match = re.search(_GLIBC_TAG, tag)
     if match:
         return int(match[1]), int(match[2])
     return next((least for name, least in _OLD_TAGS.items() if f"-{name}_" in tag), None)
@@ -116,7 +116,7 @@ def _glibc_fail(
 
 def _glibc_seen(s: Snapshot, trial: ImportTrial) -> Fail:
     text = f"{trial.message}\n{trial.stderr}"
-    match = _GLIBC_MESSAGE.search(text)
+    match = re.search(_GLIBC_MESSAGE, text)
     fields: dict[str, Plain] = {
         "package": trial.package,
         "symbol": match[1] if match else "a newer GLIBC",
@@ -198,6 +198,8 @@ def _illegal_instruction(s: Snapshot, goal: Goal) -> Verdict:
     if not known:
         return Skip("nothing_known")
     features = s.machine.cpu_features.need()
+    if not any(feature.startswith(("sse", "ssse", "pni", "avx")) for feature in features):
+        return Unknown("other_features")  # an Intel Python that is translated on an ARM machine
     for entry, row in known:
         lacking = sorted(set(row.features) & OBSERVED_FEATURES - set(features))
         # other makers build for other processors
@@ -283,6 +285,7 @@ ILLEGAL_INSTRUCTION = Condition(
     detect=_illegal_instruction,
     words={
         "not_x86": "only x86-64 processors differ in what the wheels need",
+        "other_features": "the features that are known are those of another kind of processor",
         "nothing_known": "of no installed package is it known what it needs of the processor",
         "kills": "importing {package} is ended by the processor: it does not know an instruction ({error})",
         "killed": "importing {package} ended with {error}",

@@ -73,6 +73,17 @@ def _fits(version: str, specifier: str) -> bool | None:
         return None
 
 
+def release_of(version: str) -> str:
+    """The release that a pre-release leads to: 2.6.0 for 2.6.0a0+ecf3bae40a; others unchanged."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        read = Version(version)
+    except InvalidVersion:
+        return version
+    return read.base_version if read.is_prerelease else version
+
+
 def is_for_an_extra(text: str) -> bool:
     """Whether a line plainly asks for something only with an extra; told from its letters, for speed."""
     marker = text.partition(";")[2]

@@ -49,6 +49,8 @@ class Mismatch(NamedTuple):
     basis: Basis
     #: another build of the same release is needed
     rebuild: bool = False
+    #: the one torch that it was made for, where its metadata say so
+    pinned: str | None = None
 
 
 def _companions(s: Snapshot, goal: Goal) -> Verdict:
@@ -59,9 +61,7 @@ def _companions(s: Snapshot, goal: Goal) -> Verdict:
     present = [name for name in (*COMPANIONS, *TRITONS) if name in installed and not installed[name].problem]
     if not present:
         return Skip("none")
-    found = _seen(s, present)
-    if not found:
-        found = [one for one in _by_metadata(s, goal, torch) if not s.packages.imported(one.name)]
+    found = [one for one in _by_metadata(s, goal, torch) if not s.packages.imported(one.name)]
     told = {one.name for one in found}
     for name in present:
         if name in told or s.packages.imported(name):
@@ -69,6 +69,7 @@ def _companions(s: Snapshot, goal: Goal) -> Verdict:
         one = _by_build(s, torch, installed[name]) or _by_table(s, torch, installed[name])
         if one:
             found.append(one)
+    found = _with_seen(s, present, found)
     if not found:
         return Pass(len(present), [Clue(s.packages.distributions, [f"{n} {installed[n].version}" for n in present])])
     return _fail(s, goal, torch, found)
@@ -85,7 +86,8 @@ def _by_metadata(s: Snapshot, goal: Goal, torch: Distribution) -> list[Mismatch]
             clue = Clue(s.packages.distributions, value, "asks", fields)
             exact = _pinned(ask.specifier)
             far = exact is not None and _series(exact) != _series(torch.version)
-            found.append(Mismatch(ask.by, ask.by_version, clue, _severity(s, ask.by, far), "derived"))
+            severity = _severity(s, ask.by, far)
+            found.append(Mismatch(ask.by, ask.by_version, clue, severity, "derived", pinned=exact))
         elif ask.name in TRITONS and ask.by == "torch":
             fields["installed"] = ask.installed
             clue = Clue(s.packages.distributions, value, "torch_asks", fields)
@@ -176,8 +178,8 @@ def _by_table(s: Snapshot, torch: Distribution, entry: Distribution) -> Mismatch
     return Mismatch(entry.name, entry.version, clue, "warning", "table")
 
 
-def _seen(s: Snapshot, present: Sequence[str]) -> list[Mismatch]:
-    """An import that failed for a companion (``--deep``)."""
+def _with_seen(s: Snapshot, present: Sequence[str], found: list[Mismatch]) -> list[Mismatch]:
+    """Put an import that failed for a companion (``--deep``) first; without another reason it is one by itself."""
     installed = s.packages.installed()
     for trial in s.packages.imports.maybe() or ():
         if trial.ok or explained_elsewhere(trial) != "torch-companion-mismatch":
@@ -187,8 +189,9 @@ def _seen(s: Snapshot, present: Sequence[str]) -> list[Mismatch]:
         if name:
             message = " ".join((trial.message or trial.stderr).split())[:200]
             clue = Clue(s.packages.imports, trial.package, "seen", {"package": trial.package, "message": message})
-            return [Mismatch(name, installed[name].version, clue, "error", "observed")]
-    return []
+            rebuild = all(one.rebuild for one in found if one.name == name)
+            return [Mismatch(name, installed[name].version, clue, "error", "observed", rebuild), *found]
+    return found
 
 
 def _fail(s: Snapshot, goal: Goal, torch: Distribution, found: Sequence[Mismatch]) -> Fail:
@@ -212,15 +215,20 @@ def _cure(s: Snapshot, torch: Distribution, found: Sequence[Mismatch], names: Se
     index = torch_index(torch.version)
     rebuilds = [one for one in found if one.rebuild]
     if rebuilds and len(rebuilds) == len(found):
-        again = [f"{one.name}=={one.version.partition('+')[0]}" for one in rebuilds]
+        again = list(dict.fromkeys(f"{one.name}=={one.version.partition('+')[0]}" for one in rebuilds))
         step = Step(install(s, again, "--force-reinstall", "--no-deps", *index), "rebuild", fields, network=True)
         return Treatment("confirm", [step])
     if all(name in TRITONS for name in names):
         step = Step(install(s, [f"torch=={torch.version}"], "--force-reinstall", *index), "again", fields, network=True)
         return Treatment("confirm", [step])
     # torch stays as it is and the resolver looks for the releases that were made for it
-    step = Step(install(s, [f"torch=={torch.version}", *names], *index), "pair", fields, network=True)
-    return Treatment("confirm", [step])
+    companions = [name for name in names if name in COMPANIONS]
+    fields["companions"] = " and ".join(companions)
+    steps = [Step(install(s, [f"torch=={torch.version}", *companions], *index), "pair", fields, network=True)]
+    pins = {one.pinned for one in found if one.pinned}
+    if len(names) > 1 and len(pins) == 1:
+        steps.append(Step(says="go_back", fields={**fields, "old": pins.pop()}))
+    return Treatment("confirm", steps)
 
 
 # -- torch-too-old-for-transformers -----------------------------------------------------------------------------------
@@ -311,7 +319,8 @@ COMPANION_MISMATCH = Condition(
         "its compiled part cannot be loaded",
         "row": "{by} {by_version} was published for {asked} ({source}, read {as_of})",
         "seen": "importing {package} failed: {message}",
-        "pair": "let the installer find the releases of {names} that were made for torch {torch}",
+        "pair": "let the installer find the releases of {companions} that were made for torch {torch}",
+        "go_back": "or go back to torch {old}, for which {names} were made",
         "rebuild": "install {names} in the build that goes with torch {torch}",
         "again": "install torch {torch} again with the {names} that it asks for",
     },

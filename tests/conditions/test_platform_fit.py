@@ -140,6 +140,10 @@ def test_killed_by_the_processor(error: str) -> None:
     assert finding(s, "broken-install").outcome != "fail"
 
 
+def test_intel_python_translated_on_an_arm_machine() -> None:
+    assert finding(cpu(recorded.build("linux"), "asimd", "atomics"), ILLEGAL).outcome == "unknown"
+
+
 def test_processor_not_known() -> None:
     s = recorded.build("linux")
     s.machine.cpu_features = failed("no flags")
@@ -234,6 +238,11 @@ def test_one_package_of_another_python_is_installed_again() -> None:
     found = finding(s, ABI)
     assert found.remedy and found.remedy.steps[0].argv[-1] == "numpy==2.5.5"
     assert finding(tried(s, ImportTrial("numpy", ok=True)), ABI).outcome == "pass"
+
+
+def test_conda_cross_compiles() -> None:
+    s = changed(recorded.build("linux"), "numpy", tags=["cp312-cp312-linux_aarch64"], installer="conda")
+    assert finding(s, ABI).outcome == "pass"
 
 
 def test_healthy_extensions() -> None:

@@ -83,6 +83,9 @@ def test_one_new_torch_is_one_finding() -> None:
     text = " ".join(one.text for one in found.evidence)
     assert all(name in text for name in ("torchvision", "torchaudio", "vllm"))
     assert finding(s, CONFLICT).outcome == "pass"
+    assert found.remedy
+    assert set(found.remedy.steps[0].argv[4:]) == {"torch==2.13.0", "torchvision", "torchaudio"}
+    assert "torch 2.7.1" in found.remedy.steps[1].text
 
 
 def test_triton_of_another_version() -> None:
@@ -136,6 +139,12 @@ def test_seen_working_or_failing() -> None:
     found = finding(s, PAIR)
     assert (found.severity, found.basis) == ("error", "observed")
     assert finding(s, "broken-install").outcome != "fail"
+    again = with_torch(
+        "2.13.0+cpu", dist("torchvision", "0.28.0", "torch==2.13.0"), builds={"torchvision": "0.28.0+cu130"}
+    )
+    found = finding(tried(again, ImportTrial("torchvision", ok=False, message=message)), PAIR)
+    assert (found.severity, found.basis, len(found.evidence)) == ("error", "observed", 3)
+    assert found.remedy and found.remedy.steps[0].argv.count("torchvision==0.28.0") == 1
     # transformers' own import says nothing of torchvision: it loads its models later
     s = with_torch("2.13.0", dist("torchvision", "0.22.1", "torch==2.7.1"))
     assert finding(tried(s, ImportTrial("transformers", ok=True)), PAIR).severity == "error"

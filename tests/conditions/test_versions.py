@@ -207,22 +207,25 @@ def test_package_that_pins_another_transformers_of_the_family() -> None:
 
 
 def test_one_cause_is_one_finding() -> None:
-    """Three packages refuse one hub: one finding, which names all three."""
+    """Two of the family refuse one hub: one finding, which names both; what gradio asks of it is not our business."""
     s = healthy_with(
         dist("datasets", "2.14.0", "huggingface-hub<1.0,>=0.14.0"),
+        dist("evaluate", "0.4.0", "huggingface-hub<1.0,>=0.7.0"),
         dist("gradio", "4.0", "huggingface-hub<1.0,>=0.19.3"),
     )
     (found,) = findings(s, SKEW)
     text = " ".join(one.text for one in found.evidence)
-    assert "datasets 2.14.0" in text and "gradio 4.0" in text
+    assert "datasets 2.14.0" in text and "evaluate 0.4.0" in text and "gradio" not in text
     assert finding(s, CONFLICT).outcome == "pass"
     # no hub satisfies transformers 5 and these: newer ones of them are needed
-    assert found.remedy and set(found.remedy.steps[0].argv[4:]) == {
-        "datasets",
-        "gradio",
-        "huggingface-hub",
-        "--upgrade",
-    }
+    assert found.remedy
+    assert set(found.remedy.steps[0].argv[4:]) == {"datasets", "evaluate", "huggingface-hub", "--upgrade"}
+
+
+@pytest.mark.parametrize("torch", ["2.6.0a0+ecf3bae40a.nv25.1", "2.6.0.dev20250101+cu126"])
+def test_source_builds_count_as_their_release_for_others(torch: str) -> None:
+    s = changed(healthy_with(dist("torch-tensorrt", "2.6.0a0", "torch<2.7.0,>=2.6.0")), "torch", version=torch)
+    assert finding(s, CONFLICT).outcome == "pass"
 
 
 def test_what_a_refused_hub_lacks_is_not_reported_as_well() -> None:
