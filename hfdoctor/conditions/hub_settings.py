@@ -24,7 +24,7 @@ PATHS = {
 #: variables that place the cache
 PLACES = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME")
 #: switches: 1, ON, YES, TRUE in any case mean on, anything else means off, without a word
-SWITCHES = re.compile(r"HF_HUB_(?:OFFLINE|(?:DISABLE|ENABLE)_\w+)|TRANSFORMERS_OFFLINE")
+SWITCHES = r"HF_HUB_(?:OFFLINE|(?:DISABLE|ENABLE)_\w+)|TRANSFORMERS_OFFLINE"
 #: read with int(): anything else stops "import huggingface_hub", and so "import transformers"
 NUMBERS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 #: what a person writes who means "on"
@@ -159,7 +159,7 @@ def _imported(s: Snapshot) -> bool:
 def _switches(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
     offline = s.hub.offline.need()
     for name, value in sorted(values.items()):
-        if SWITCHES.fullmatch(name) and not is_true(value) and value.strip(QUOTES + " \t\r\n").lower() in MEANT_ON:
+        if re.fullmatch(SWITCHES, name) and not is_true(value) and value.strip(QUOTES + " \t\r\n").lower() in MEANT_ON:
             if name.endswith("_OFFLINE") and name != offline.variable:
                 continue  # the other one decides
             severity: Severity = "warning" if name == offline.variable else "note"

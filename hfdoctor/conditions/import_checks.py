@@ -20,8 +20,8 @@ NOT_AT_IMPORT = frozenset({"accelerate", "peft"})
 #: looked at only where they are installed
 OPTIONAL = frozenset({"tokenizers"})
 
-_REQUIREMENT = re.compile(r"^([^!=<>\s]+)\s*(.*)$")
-_BOUND = re.compile(r"^\s*([!=<>]{1,2})\s*(.+)$")
+_REQUIREMENT = r"^([^!=<>\s]+)\s*(.*)$"
+_BOUND = r"^\s*([!=<>]{1,2})\s*(.+)$"
 _OPERATORS = {
     "<": operator.lt,
     "<=": operator.le,
@@ -56,7 +56,7 @@ def failing_checks(s: Snapshot) -> list[ImportCheck]:
     rows = {normalised(key.partition("[")[0]): text for key, text in needs.table.items()}
     at_import = [normalised(name) for name in needs.checked_at_import]
     for name in dict.fromkeys([*at_import, *sorted(NOT_AT_IMPORT)]):
-        requirement = _REQUIREMENT.match(rows.get(name, ""))
+        requirement = re.match(_REQUIREMENT, rows.get(name, ""))
         version = installed.get(name)
         if name == "python" or requirement is None or (version is None and name in broken):
             continue
@@ -82,7 +82,7 @@ def _last_bounds(bounds: str) -> Mapping[str, str]:
     # of two bounds with one operator transformers keeps the last
     found: dict[str, str] = {}
     for part in bounds.split(",") if bounds.strip() else []:
-        match = _BOUND.match(part)
+        match = re.match(_BOUND, part)
         if match is None:
             raise KeyError(part)
         found[match[1]] = match[2].strip()

@@ -9,9 +9,9 @@ from ..facts.snapshot import Snapshot
 from .reinstall import TORCH_INDEX, python_of
 from .requirement_lines import fits
 
-_LOCAL_BUILD = re.compile(r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z")
-_NIGHTLY = re.compile(r"\.dev\d{8}\+")
-_BOUND = re.compile(r"(===|==|~=|!=|<=|>=|<|>)\s*([^,\s]+)")
+_LOCAL_BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z"
+_NIGHTLY = r"\.dev\d{8}\+"
+_BOUND = r"(===|==|~=|!=|<=|>=|<|>)\s*([^,\s]+)"
 
 #: the names of conda's packages where they differ from the index's
 _CONDA_NAMES = {"huggingface-hub": "huggingface_hub", "torch": "pytorch", "typing-extensions": "typing_extensions"}
@@ -36,10 +36,10 @@ def install_like(s: Snapshot, name: str, specifier: str) -> list[str]:
 
 def torch_index(version: str) -> list[str]:
     """The ``--index-url`` of the builds that go with torch ``version`` (``+cpu``, ``+cu126``); none for the others."""
-    build = _LOCAL_BUILD.search(version)
+    build = re.search(_LOCAL_BUILD, version)
     if build is None:
         return []
-    nightly = "nightly/" if _NIGHTLY.search(version) else ""
+    nightly = "nightly/" if re.search(_NIGHTLY, version) else ""
     return ["--index-url", TORCH_INDEX + nightly + build[1]]
 
 
@@ -64,7 +64,7 @@ def can_all_hold(specifiers: Collection[str]) -> bool:
     It is enough to try the versions that the bounds name, those right after them, and the oldest.
     """
     candidates = {"0"}
-    for _, version in (match for text in specifiers for match in _BOUND.findall(text)):
+    for _, version in (match for text in specifiers for match in re.findall(_BOUND, text)):
         plain = version.removesuffix(".*")
         candidates |= {plain, plain + ".1", plain + ".0.1"}
     return any(all(fits(one, text) is not False for text in specifiers) for one in candidates if _is_version(one))

@@ -20,7 +20,7 @@ CONDA_NAMES: Mapping[str, str] = {
     "typing-extensions": "typing_extensions",
 }
 
-_BUILD = re.compile(r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z")
+_BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z"
 
 #: the templates that these steps name; a condition that uses them takes these into its words
 WORDS: Mapping[str, str] = {
@@ -55,7 +55,7 @@ def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False) -> list[S
     if entry.direct_url:
         return [Step(says="reinstall_elsewhere", fields={**fields, "url": entry.direct_url}, network=True)]
     what = f"{entry.name}=={entry.version}" if entry.version else entry.name
-    build = _BUILD.search(entry.version)
+    build = re.search(_BUILD, entry.version)
     index = ["--index-url", TORCH_INDEX + build[1]] if build and entry.name in TORCH_FAMILY else []
     python = python_of(s)
     if installer.startswith("uv") or s.target.pip.absent:

@@ -27,8 +27,8 @@ MOST_SHOWN = 8
 
 _CHECK_MESSAGE = re.compile(r"([\w.-]+)[^\n]* is required for a normal functioning of this module, but found ")
 _NO_METADATA = re.compile(r"The '([\w.-]+)[^']*' distribution was not found and is required by this application")
-_NO_MODULE = re.compile(r"No module named '([\w]+)")
-_NO_NAME = re.compile(r"cannot import name '(\w+)' from '(\w+)")
+_NO_MODULE = r"No module named '([\w]+)"
+_NO_NAME = r"cannot import name '(\w+)' from '(\w+)"
 #: modules that do not carry their distribution's name
 _MODULE_OF = {"yaml": "pyyaml", "pil": "pillow", "attr": "attrs", "dateutil": "python-dateutil"}
 
@@ -221,8 +221,8 @@ def _trial_about(s: Snapshot, name: str) -> ImportTrial | None:
     for trial in _failed_trials(s):
         text = f"{trial.message}\n{trial.stderr}"
         named = {match[1] for pattern in (_CHECK_MESSAGE, _NO_METADATA) for match in pattern.finditer(text)}
-        named |= {_MODULE_OF.get(match[1].lower(), match[1]) for match in _NO_MODULE.finditer(text)}
-        named |= {match[2] for match in _NO_NAME.finditer(text)}
+        named |= {_MODULE_OF.get(match[1].lower(), match[1]) for match in re.finditer(_NO_MODULE, text)}
+        named |= {match[2] for match in re.finditer(_NO_NAME, text)}
         if name in {normalised(one) for one in named}:
             return trial
     return None
@@ -233,7 +233,7 @@ def _name_not_found(s: Snapshot) -> Fail | None:
     installed = s.packages.installed()
     damaged = {files.name for files in s.packages.files.maybe() or () if files.damaged}
     for trial in _failed_trials(s):
-        match = _NO_NAME.search(f"{trial.message}\n{trial.stderr}")
+        match = re.search(_NO_NAME, f"{trial.message}\n{trial.stderr}")
         name = normalised(match[2]) if match else ""
         if (
             match is None

@@ -15,11 +15,11 @@ SECRET_WORDS = frozenset(
 HARMLESS_ENDS = frozenset({"PATH", "FILE", "DIR", "FOLDER", "PROVIDER", "BACKEND"})
 
 #: scheme://user:password@  (the user part may hold no slash, unless what follows the first colon is no port)
-_USER_INFO = re.compile(r"(?<=://)(?!\[)[^\s/?#@]*(?::(?!\d+(?:[/?#\s]|$))[^\s@]*)?@(?:[^\s/?#@]*@)*")
-_BARE_USER_INFO = re.compile(r"^[^\s/:@\\]{2,}:[^\s\\]*@(?=\S)")
-_QUERY = re.compile(r"(?<=://)([^\s?#]*)\?[^\s#]*")
+_USER_INFO = r"(?<=://)(?!\[)[^\s/?#@]*(?::(?!\d+(?:[/?#\s]|$))[^\s@]*)?@(?:[^\s/?#@]*@)*"
+_BARE_USER_INFO = r"^[^\s/:@\\]{2,}:[^\s\\]*@(?=\S)"
+_QUERY = r"(?<=://)([^\s?#]*)\?[^\s#]*"
 #: tokens that have a form of their own, wherever they stand
-_TOKENS = re.compile(
+_TOKENS = (
     r"\b(?:hf_|api_org_)[A-Za-z0-9]{16,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
     r"|\bpypi-[A-Za-z0-9_-]{32,}|\bsk-[A-Za-z0-9_-]{20,}|\bAKIA[A-Z0-9]{16}\b"
 )
@@ -38,11 +38,11 @@ def is_secret(name: str) -> bool:
 def without_credentials(text: str) -> str:
     """``text`` with ``***`` for user names and passwords in URLs, their query strings, and well-known tokens."""
     if "://" in text:
-        text = _USER_INFO.sub(f"{MASK}@", text)
-        text = _QUERY.sub(rf"\1?{MASK}", text)
+        text = re.sub(_USER_INFO, f"{MASK}@", text)
+        text = re.sub(_QUERY, rf"\1?{MASK}", text)
     elif "@" in text:
-        text = _BARE_USER_INFO.sub(f"{MASK}@", text)
-    return _TOKENS.sub(MASK, text)
+        text = re.sub(_BARE_USER_INFO, f"{MASK}@", text)
+    return re.sub(_TOKENS, MASK, text)
 
 
 def proxy_without_credentials(value: str) -> tuple[str, str]:

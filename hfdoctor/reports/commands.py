@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 
@@ -10,6 +9,8 @@ def command_line(argv: Sequence[str], *, windows: bool) -> str:
     """Quote ``argv`` for cmd.exe and PowerShell, or for a POSIX shell."""
     if windows:
         return " ".join(_windows_word(word) for word in argv)
+    import shlex  # most reports hold no command
+
     return shlex.join(argv)
 
 

@@ -20,7 +20,7 @@ BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PI
 READ_LIMIT = 8 * 1024 * 1024
 
 _LABELS = (b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE")
-_HASHED_NAME = re.compile(r"[0-9a-fA-F]{8}\.\d+")
+_HASHED_NAME = r"[0-9a-fA-F]{8}\.\d+"
 
 
 def certificates(
@@ -62,7 +62,7 @@ def state_of(path: str) -> tuple[str, int | None]:
     try:
         info = Path(path).stat()
         if stat.S_ISDIR(info.st_mode):
-            return "folder", sum(1 for entry in Path(path).iterdir() if _HASHED_NAME.fullmatch(entry.name))
+            return "folder", sum(1 for entry in Path(path).iterdir() if re.fullmatch(_HASHED_NAME, entry.name))
         if not stat.S_ISREG(info.st_mode):
             return "not-a-certificate", None  # a device or a pipe: reading it could wait for ever
         with open(path, "rb") as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from typing import BinaryIO, NamedTuple
@@ -34,7 +33,7 @@ HEADER_MAXIMUM = 100_000_000
 #: bytes; a file up to this size is hashed to see whether it is what the hub has
 GENUINE_LIMIT = 1024 * 1024
 
-_DATA_END = re.compile(rb'"data_offsets"\s*:\s*\[\s*\d+\s*,\s*(\d+)\s*\]')
+_DATA_END = rb'"data_offsets"\s*:\s*\[\s*\d+\s*,\s*(\d+)\s*\]'
 _EMPTY_HASHES = frozenset(
     {
         "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",  # git's name for no bytes
@@ -110,7 +109,7 @@ def _safetensors(file: BinaryIO, head: bytes, size: int, deep: bool) -> Look | N
         return None
     file.seek(8)
     header = _read(file, length)
-    expected = 8 + length + max(map(int, _DATA_END.findall(header)), default=0)
+    expected = 8 + length + max(map(int, re.findall(_DATA_END, header)), default=0)
     if expected == size:
         return None
     return Look("cut-short" if size < expected else "too-long", expected)
@@ -129,6 +128,8 @@ def _genuine(file: BinaryIO, size: int, blob: str) -> bool:
     """Whether the content is exactly what the blob's name, a sha256 or git's sha1, says."""
     if len(blob) not in (40, 64):
         return False
+    import hashlib  # loads OpenSSL, for something that is rarely asked
+
     file.seek(0)
     content = _read(file, size)
     if len(blob) == 64:

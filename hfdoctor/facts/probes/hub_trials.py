@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sys
 
 from ..fact import Fact, absent, denied, known
@@ -35,7 +34,7 @@ def try_lock(folder: str) -> Fact[LockTrial]:
     """
     if not os.path.isdir(folder):
         return absent("there is no cache folder yet", folder)
-    path = os.path.join(folder, f"{PREFIX}{secrets.token_hex(6)}.lock")
+    path = os.path.join(folder, f"{PREFIX}{os.urandom(6).hex()}.lock")
     at = legible(folder)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -79,7 +78,7 @@ def try_link(folder: str) -> Fact[LinkTrial]:
     """
     if not os.path.isdir(folder):
         return absent("there is no cache folder yet", folder)
-    path = os.path.join(folder, f"{PREFIX}{secrets.token_hex(6)}")
+    path = os.path.join(folder, f"{PREFIX}{os.urandom(6).hex()}")
     at = legible(folder)
     try:
         os.symlink("CACHEDIR.TAG", path)
