@@ -12,6 +12,9 @@ from .reinstall import WORDS, reinstall
 from .seen_imports import WORDS as IMPORT_WORDS
 from .seen_imports import import_failure, may_be_error, seen_working
 
+#: kinds of environments that no other package manager fills
+VENVS = ("venv", "uv", "pipx")
+
 #: damaged files that are shown of one package
 SHOWN = 3
 
@@ -216,8 +219,8 @@ def _description(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
         clue = Clue(s.packages.distributions, entry.path, "about", {"path": entry.path, "trouble": trouble})
     elif matters and patient.files[0].problem in ("no-record", "unreadable", "garbled"):
         problem = patient.files[0].problem
-        if problem == "no-record" and not entry.installer.lower().startswith(("pip", "uv")):
-            return None  # distributions of operating systems come without
+        if problem == "no-record" and not (entry.installer.lower().startswith(("pip", "uv")) or _in_venv(s, entry)):
+            return None  # what operating systems and conda install comes without
         severity, says = "warning", "unlisted"
         trouble = RECORD_PROBLEMS[problem]
         clue = Clue(s.packages.files, entry.path, "about", {"path": entry.path, "trouble": trouble})
@@ -225,6 +228,13 @@ def _description(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
         return None
     fields: dict[str, Plain] = {"package": entry.name, "trouble": trouble}
     return Fail(says, severity, "derived", [clue], fields, Treatment("confirm", reinstall(s, entry, over=True)))
+
+
+def _in_venv(s: Snapshot, entry: Distribution) -> bool:
+    """Whether a wheel was installed into the target's own virtual environment, where only pip and its kind install."""
+    folder = s.target.environment.maybe()
+    is_wheel = entry.path.lower().endswith(".dist-info") and not entry.installer
+    return bool(folder and is_wheel and entry.path.startswith(folder) and s.target.kind.maybe() in VENVS)
 
 
 # -- folders that no description belongs to ---------------------------------------------------------------------------
@@ -280,7 +290,7 @@ BROKEN_INSTALL = Condition(
     id="broken-install",
     family="installation",
     title="An installed package is not whole",
-    reads=("packages",),
+    reads=("packages", "target"),
     detect=_broken_install,
     words={
         **WORDS,

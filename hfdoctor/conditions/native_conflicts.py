@@ -67,7 +67,7 @@ NUMPY_ABI = Condition(
     id="numpy-abi",
     family="installation",
     title="A compiled module was built for NumPy 1, and NumPy 2 is installed",
-    reads=("packages",),
+    reads=("packages", "target"),
     detect=_numpy_abi,
     words={
         "no_numpy": "NumPy is not installed",
@@ -145,7 +145,7 @@ OPENMP_DUPLICATE = Condition(
     id="openmp-duplicate",
     family="installation",
     title="Two copies of an OpenMP runtime meet in one process",
-    reads=("packages", "machine", "settings"),
+    reads=("packages", "target", "machine", "settings"),
     detect=_openmp_duplicate,
     words={
         "no_openmp": "no package brings an OpenMP runtime",

@@ -236,6 +236,8 @@ def test_other_package_managers_rewrite_their_files(installer: str, tmp_path: Pa
     snapshot = look(snapshot_of(tmp_path))
     assert [files.problem for files in snapshot.packages.files.need()] == ["managed"]
     assert not verdicts(snapshot, "broken-install")
+    (tmp_path / "torch/__init__.py").unlink()
+    assert [finding.severity for finding in verdicts(look(snapshot_of(tmp_path)), "broken-install")] == ["error"]
 
 
 def test_no_record_and_no_installer_is_a_distribution_s_way(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def _look_without_record(name: str, folder: str, judge: FileJudge, result: Packa
             problem = "zeroed"
         if problem not in ("", "foreign"):
             damages.append(judge.damage(path, problem, None, None))
-    if f"{package}/__init__.py" not in files and result.problem != "managed":
+    if f"{package}/__init__.py" not in files:
         state = judge.judge(f"{root}{os.sep}__init__.py", f"{package}/__init__.py", None)
         if state is not None:
             damages.append(state)
