@@ -114,12 +114,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([openssl, *words], cwd=folder, check=True, capture_output=True)
 
     subject = "/CN=Example Inspection CA/O=Example Corp"
-    call("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", subject)
-    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+    make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-subj", subject]
+    call(*make, "-out", "ca.pem", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    more = "authorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+    (folder / "names").write_text(f"subjectAltName=DNS:localhost\n{more}")
+    (folder / "names-only").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=none\n")
     call("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "request", "-subj", "/CN=localhost")
     sign = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-in", "request"]
     call("x509", "-req", *sign, "-out", "server.pem", "-days", "2")
     call("x509", "-req", *sign, "-out", "old.pem", "-days", "-1")
+    sloppy = [word.replace("names", "names-only") for word in sign]
+    call("x509", "-req", *sloppy, "-out", "sloppy.pem", "-days", "2")
     return folder
 
 
@@ -250,6 +255,18 @@ def test_wrong_name_and_old_certificate(authority: Path) -> None:
     with serving(secured(authority, answering(200), "old.pem")) as port:
         old = try_address(f"https://localhost:{port}/", "", trust, 5)
     assert old.why == "certificate-date"
+
+
+@pytest.mark.allow_subprocess
+def test_a_sloppy_certificate_is_refused_by_python_3_13_alone(authority: Path) -> None:
+    """A company's proxy may leave out the authority's key identifier: what the target's Python does counts."""
+    trust = Trust("SSL_CERT_FILE", file=str(authority / "ca.pem"))
+    with serving(secured(authority, answering(200), "sloppy.pem")) as port:
+        loose = try_address(f"https://localhost:{port}/", "", trust._replace(strict=False), 5)
+        strict = try_address(f"https://localhost:{port}/", "", trust._replace(strict=True), 5)
+    assert loose.ok, loose
+    assert (strict.ok, strict.why) == (False, "certificate")
+    assert "Authority Key Identifier" in strict.error
 
 
 @pytest.mark.allow_subprocess

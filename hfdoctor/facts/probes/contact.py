@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..legible import legible
@@ -29,11 +30,16 @@ REFUSED = (403, 407, 429, 451)
 
 
 class Trust(NamedTuple):
-    """What certificates are held against: a file, a folder, or (both empty) what the system trusts."""
+    """What certificates are held against: a file, a folder, or (both empty) what the system trusts.
+
+    ``strict``: whether certificates that only break the letter of the standard are refused, as Python does since 3.13;
+    None takes this Python's own way.
+    """
 
     name: str = "system"
     file: str = ""
     folder: str = ""
+    strict: bool | None = None
 
 
 class _Stop(Exception):
@@ -217,12 +223,18 @@ def _encrypted(reach: Callable[[], socket.socket], host: str, trust: Trust, dead
 
 def _context(trust: Trust) -> ssl.SSLContext:
     if trust.file or trust.folder:
-        return ssl.create_default_context(cafile=trust.file or None, capath=trust.folder or None)
-    try:
-        import truststore
-    except ImportError:
-        return ssl.create_default_context()
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = ssl.create_default_context(cafile=trust.file or None, capath=trust.folder or None)
+    else:
+        try:
+            system: Any = importlib.import_module("truststore")  # what the machine's own administration trusts
+        except ImportError:
+            context = ssl.create_default_context()
+        else:
+            return system.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # type: ignore[no-any-return]
+    if trust.strict is not None:
+        flags = context.verify_flags & ~ssl.VERIFY_X509_STRICT
+        context.verify_flags = flags | (ssl.VERIFY_X509_STRICT if trust.strict else 0)
+    return context
 
 
 def _issuer(reach: Callable[[], socket.socket], host: str, deadline: float) -> str:

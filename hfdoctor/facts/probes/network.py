@@ -69,12 +69,18 @@ def _contact(ctx: Context, url: str, client: str) -> Fact[Contact]:
     environ = ctx.request.environ
     bare = url.replace(f"{MASK}@", "")  # without a login: the index answers 401, which is an answer
     bare = re.sub(r"(?<=://)[^/?#@]*@", "", bare)
-    trust = contact.trust_for(environ, client, _pip_certificate(ctx))
+    trust = contact.trust_for(environ, client, _pip_certificate(ctx))._replace(strict=_strict(ctx))
     result = contact.try_address(bare, contact.proxy_for(bare, environ), trust, ctx.left_s(PATIENCE_S))
     if result.why == "socks":
         return not_run(f"the proxy {result.error} speaks SOCKS, which hfdoctor does not", "proxy settings")
     result.url = legible(without_credentials(bare))
     return known(result, "a connection made for this")
+
+
+def _strict(ctx: Context) -> bool | None:
+    """Whether the target's Python refuses certificates that this one may accept, or the other way round."""
+    interpreter = ctx.snapshot.target.interpreter.maybe()
+    return None if interpreter is None else tuple(interpreter.version_info[:2]) >= (3, 13)
 
 
 def _pip_certificate(ctx: Context) -> str:
