@@ -63,7 +63,8 @@ def test_places(snapshot: dict[str, Any]) -> None:
     assert temp["space"]["value"]["total"] > temp["space"]["value"]["free"] > 0
     assert "inodes_total" not in temp["space"]["value"]
     # a quoted path is a relative one: it lies below the folder in which hfdoctor was started
-    assert found["hf-home"]["exists"] is not True
+    assert found["hf-home"]["exists"] is False
+    assert found["hf-home"]["writable"]["reason"] == "no folder can have this name"
     assert found["hf-home"]["space"]["status"] == "known"
     assert found["xet-cache"]["path"] == "C:\\xet"
     assert found["pip-cache"]["path"].endswith("\\pip\\cache")

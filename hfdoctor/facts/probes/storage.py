@@ -25,6 +25,9 @@ from .places import Named
 #: seconds for all places together: a local disk answers within a millisecond, a dead file server never
 PATIENCE_S = 4.0
 
+#: Windows' numbers for names with quotation marks and the like, and for paths that are none
+IMPOSSIBLE_NAMES = (123, 161)
+
 #: places where a small file may be made and removed: they exist for programs to write in
 PROVED_BY_WRITING = frozenset({"temp", "hf-home", "hf-cache", "xet-cache", "uv-cache", "pip-cache"})
 #: the same, but only in an environment of the person's own or where nothing but a trial can tell
@@ -105,8 +108,9 @@ def look(named: Named, may_write: bool, mounts: list[Mount], own: str = "") -> P
         place.exists = False
         if os.path.islink(named.path):
             place.kind = "dangling-link"
-    except (OSError, ValueError):
-        place.exists = None  # a folder above may not be entered, or the name is none that this system allows
+    except (OSError, ValueError) as error:
+        # a name that no file can have is one that does not exist; otherwise a folder above may not be entered
+        place.exists = False if getattr(error, "winerror", None) in IMPOSSIBLE_NAMES else None
     at, blocked_by_file = _nearest(named.path)
     if blocked_by_file:
         place.kind = "file"
@@ -145,6 +149,8 @@ def writable(path: str, at: str, place: Place, may_write: bool, own: str = "") -
     if place.exists and may_write:
         return known(by_writing(path), "a file made and removed")
     if sys.platform == "win32":
+        if any(letter in '<>"|?*' for letter in path.removeprefix("\\\\?\\")):
+            return not_run("no folder can have this name", "access")
         if may_write and own and _inside(at, own):
             return known(by_writing(at), "a file made and removed in the nearest folder above")
         return not_run("Windows only tells by writing, which is not tried here", "access")
