@@ -308,9 +308,8 @@ COMPANION_MISMATCH = Condition(
     words={
         "no_torch": "torch is not installed",
         "none": "no companion of torch is installed",
-        "mismatch": "made for another torch than the installed {torch}: {names}",
-        "stops": "made for another torch than the installed {torch}: {names}; "
-        "importing torchvision fails, and transformers' models with it",
+        "mismatch": "torch {torch} does not fit {names}, made for another one",
+        "stops": "torch {torch} does not fit {names}: importing torchvision fails, and transformers' models with it",
         "triton": "{names} is not the one that torch {torch} asks for: torch.compile may fail",
         "asks": "{by} {by_version} asks for {asked}",
         "torch_asks": "{by} {by_version} asks for {asked}, but {installed} is installed",
