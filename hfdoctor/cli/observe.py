@@ -24,10 +24,21 @@ def observe(*, python: str | None, deep: bool, online: bool, timeout: float | No
                 online=online,
                 timeout_s=timeout_or_default(timeout, deep),
                 on_wait=progress.waiting if progress.wanted else None,
+                on_start=_load_the_judges,
             )
         except TargetError as error:
             raise click.UsageError(f"--python: {error}") from None
     return _masked(snapshot, own_machine=True) if anonymise else snapshot
+
+
+def _load_the_judges() -> None:
+    """Import what judges the facts while the probes wait for the target and the disk."""
+    import packaging.requirements
+
+    from ..conditions import catalogue
+    from ..reports import text
+
+    assert catalogue and packaging.requirements and text
 
 
 def replay(file: str, *, anonymise: bool) -> Snapshot:

@@ -63,10 +63,12 @@ def split_ids(values: Sequence[str]) -> list[str]:
 
 def known_ids(option: str, values: Sequence[str]) -> frozenset[str]:
     """The ids, if all are known. Raises click.UsageError with the nearest known one otherwise."""
+    ids = split_ids(values)
+    if not ids:
+        return frozenset()
     from ..conditions.catalogue import CATALOGUE
 
     known = [condition.id for condition in CATALOGUE]
-    ids = split_ids(values)
     for name in ids:
         if name not in known:
             raise click.UsageError(f"{option}: no condition is called {name!r}{did_you_mean(name, known)}")

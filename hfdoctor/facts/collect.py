@@ -31,12 +31,14 @@ def collect(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
     on_wait: Callable[[Sequence[str]], None] | None = None,
+    on_start: Callable[[], None] | None = None,
 ) -> Snapshot:
     """Observe this machine and one target Python.
 
     ``python`` is an interpreter, a virtual environment's folder or a conda prefix (None: the doctor chooses).
     ``deep`` may start the target's own torch in a child; ``online`` may connect. ``on_wait`` is called about four
-    times a second with the names of the probes that still run. Raises TargetError for a ``python`` that is none.
+    times a second with the names of the probes that still run; ``on_start`` once they have begun, for what can be done
+    meanwhile. Raises TargetError for a ``python`` that is none.
     """
     from .probes import all_probes
 
@@ -54,7 +56,9 @@ def collect(
     if sys.platform == "win32":
         snapshot.windows = Windows()
     context = Context(request, snapshot, started + timeout_s)
-    run_probes(all_probes(), context, on_wait)
+    probes = all_probes()
+    context.prepared = {probe.section: probe.prepare(request) for probe in probes if probe.prepare}
+    run_probes(probes, context, on_wait, on_start)
     snapshot.elapsed_s = round(time.monotonic() - started, 3)
     return snapshot
 
@@ -63,6 +67,7 @@ def run_probes(
     probes: Sequence[Probe],
     context: Context,
     on_wait: Callable[[Sequence[str]], None] | None = None,
+    on_start: Callable[[], None] | None = None,
 ) -> None:
     """Run ``probes`` in threads; return when all are done or over their budgets.
 
@@ -71,7 +76,6 @@ def run_probes(
     """
     snapshot = context.snapshot
     done = {probe.section: threading.Event() for probe in probes}
-    context.done = done
     wrong_target: list[TargetError] = []
 
     def work(probe: Probe) -> None:
@@ -98,6 +102,8 @@ def run_probes(
     began: dict[str, float] = {}
     for probe in probes:
         threading.Thread(target=work, args=(probe,), name=f"probe-{probe.section}", daemon=True).start()
+    if on_start:
+        on_start()
     waiting = list(probes)
     while waiting:
         done[waiting[0].section].wait(0.25 if on_wait else 0.5)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .snapshot import Snapshot
 
@@ -35,17 +35,8 @@ class Context:
     snapshot: Snapshot
     #: time.monotonic() at which the whole run must be over
     deadline: float
-    #: set when the probe of a section is over, whatever came of it
-    done: Mapping[str, threading.Event] = field(default_factory=dict)
-
-    def is_done(self, section: str) -> bool:
-        """Whether the probe of ``section`` is over, or does not run at all."""
-        return section not in self.done or self.done[section].is_set()
-
-    def wait_for(self, section: str) -> None:
-        """Wait until the probe of ``section`` is over: for a probe that has something to do before that."""
-        if section in self.done:
-            self.done[section].wait(max(0.0, self.deadline - time.monotonic()))
+    #: what the probes' ``prepare`` gave, by section
+    prepared: dict[str, Any] = field(default_factory=dict)
 
     def left_s(self, at_most: float) -> float:
         """Seconds a tool may still take: ``at_most``, or what is left of the run if that is less."""
@@ -64,3 +55,5 @@ class Probe:
     run: Callable[[Context], None]
     after: tuple[str, ...] = ()
     budget_s: float = 20.0
+    #: called before any probe runs, while the process still has one thread
+    prepare: Callable[[Request], Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,6 @@ import msgspec
 import pytest
 
 from hfdoctor.facts.collect import run_probes
-from hfdoctor.facts.fact import absent, failed, known
 from hfdoctor.facts.probe import Context, Probe, Request
 from hfdoctor.facts.probes import look_ahead as module
 from hfdoctor.facts.probes import packages
@@ -19,33 +19,20 @@ from hfdoctor.facts.probes.look_ahead import guess_site
 from hfdoctor.facts.snapshot import Snapshot
 from tests.facts.test_packages_environments import install, snapshot_of
 
+pytestmark = pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="needs a safe fork")
 LAYOUT = "Lib/site-packages" if os.name == "nt" else "lib/python3.12/site-packages"
 
 
-def run(environment: Path | None, told: Snapshot, starts_s: float = 0.2) -> tuple[Snapshot, list[str]]:
-    """Run the packages probe beside a target that takes ``starts_s`` seconds to say what ``told`` has."""
-    snapshot = Snapshot()
-    began: list[str] = []
-
-    def target(ctx: Context) -> None:
-        where = absent("none") if environment is None else known(str(environment))
-        ctx.snapshot.target.environment = where
-        time.sleep(starts_s)
-        began.append("target")
-        for name in ("paths", "sys_path", "interpreter"):
-            setattr(ctx.snapshot.target, name, getattr(told.target, name))
-
-    real = module.hold_files
-
-    def watched(*args: object, **options: object) -> object:
-        began.append("ahead")
-        return real(*args, **options)  # type: ignore[arg-type]
-
-    context = Context(Request(timeout_s=30.0), snapshot, time.monotonic() + 30.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "hold_files", watched)
-        run_probes([Probe("target", target), Probe("packages", packages.probe)], context)
-    return snapshot, began
+def run(environment: Path | None, told: Snapshot) -> Snapshot:
+    """Run the packages probe, with what was read ahead in ``environment`` while nobody had asked the target yet."""
+    request = Request(python=str(environment) if environment else "/nonexistent", timeout_s=30.0)
+    context = Context(request, Snapshot(), time.monotonic() + 30.0)
+    context.prepared["packages"] = module.look_ahead(request)
+    assert (context.prepared["packages"] is not None) == (environment is not None)
+    for name in ("paths", "sys_path", "interpreter"):
+        setattr(context.snapshot.target, name, getattr(told.target, name))
+    run_probes([Probe("packages", packages.probe)], context)
+    return context.snapshot
 
 
 def files(snapshot: Snapshot) -> list[object]:
@@ -60,10 +47,7 @@ def test_the_answer_is_the_same(damaged: bool, tmp_path: Path) -> None:
     if damaged:
         (info / "RECORD").write_text("torch/__init__.py,sha256=x,60\n")
     told = snapshot_of(site)
-    ahead, order = run(tmp_path, told)
-    after, later = run(None, told)
-    assert order == ["ahead", "target"]
-    assert later == ["target"]
+    ahead, after = run(tmp_path, told), run(None, told)
     assert files(ahead) == files(after)
     assert [one.altered for one in ahead.packages.files.need()] == [int(damaged), 0]
 
@@ -71,25 +55,49 @@ def test_the_answer_is_the_same(damaged: bool, tmp_path: Path) -> None:
 def test_another_folder_than_was_guessed(tmp_path: Path) -> None:
     install(tmp_path / LAYOUT, "torch", "1.0")
     install(tmp_path / "elsewhere", "torch", "2.0")
-    snapshot, order = run(tmp_path, snapshot_of(tmp_path / "elsewhere"))
-    assert order[0] == "ahead"
+    snapshot = run(tmp_path, snapshot_of(tmp_path / "elsewhere"))
     assert [one.version for one in snapshot.packages.files.need()] == ["2.0"]
 
 
-def test_nothing_is_looked_at_ahead_of_a_target_that_is_known(tmp_path: Path) -> None:
+def test_what_was_read_ahead_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path / LAYOUT, "torch")
-    context = Context(Request(), snapshot_of(tmp_path / LAYOUT), time.monotonic() + 30.0)
-    context.snapshot.target.environment = known(str(tmp_path))
-    assert module.look_ahead(context, context.deadline) == {}
+    ahead = module.look_ahead(Request(python=str(tmp_path)))
+    assert ahead is not None
+    ready = ahead.result(time.monotonic() + 30.0)
+    assert [Path(path).name.partition("-")[0] for path in ready] == ["torch"]
 
 
-def test_no_choice_is_not_waited_for_long() -> None:
-    context = Context(Request(), Snapshot(), time.monotonic() + 30.0, {"target": threading.Event()})
+def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    monkeypatch.setattr(module, "hold_files", lambda *args: time.sleep(60))
+    ahead = module.look_ahead(Request(python=str(tmp_path)))
+    assert ahead is not None
     began = time.monotonic()
-    assert module.look_ahead(context, context.deadline) == {}
+    assert ahead.result(time.monotonic() + 0.2) == {}
     assert time.monotonic() - began < 5.0
-    context.snapshot.target.environment = failed("?")
-    assert module.look_ahead(context, context.deadline) == {}
+    with pytest.raises(ProcessLookupError):
+        os.kill(ahead.pid, 0)
+
+
+def test_a_process_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    monkeypatch.setattr(module, "hold_files", lambda *args: 1 / 0)
+    ahead = module.look_ahead(Request(python=str(tmp_path)))
+    assert ahead is not None
+    assert ahead.result(time.monotonic() + 10.0) == {}
+
+
+def test_never_beside_another_thread(tmp_path: Path) -> None:
+    """A fork copies none of the other threads, but all of the locks that they hold."""
+    install(tmp_path / LAYOUT, "torch")
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        assert module.look_ahead(Request(python=str(tmp_path))) is None
+    finally:
+        stop.set()
+        other.join()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has one layout")

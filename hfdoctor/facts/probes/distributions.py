@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from ..legible import legible
 from ..sections.packages import Distribution, Leftover, Orphan
 
-#: bytes of METADATA that are read at first, and the most that its header may have
-FIRST_READ = 16 * 1024
+#: the most bytes of METADATA that are read; its header must end within them
 LARGEST_HEADER = 1024 * 1024
 
 #: most lines and letters that are kept of what a METADATA file says
@@ -109,7 +108,7 @@ def _read(folder: str, name: str, from_folder_name: tuple[str, str]) -> Distribu
             entry.problem = "not-a-folder"
         elif not is_folder:
             header, entry.problem = read_header(path)  # distutils wrote the description itself as NAME.egg-info
-    if not entry.problem:
+    if entry.problem in ("", "not-utf8"):
         _fill(entry, header)
     if is_wheel and entry.problem not in ("not-a-folder", "unreadable"):
         installer = read_small(f"{path}{os.sep}INSTALLER", 200)
@@ -137,7 +136,8 @@ def _fill(entry: Distribution, header: str) -> None:
         entry.name = normalised(name)
     if version:
         entry.version = version
-    entry.problem = "" if name and version else "no-version" if name else "no-name"
+    if not (name and version):
+        entry.problem = "no-version" if name else "no-name"
 
 
 def _fill_origin(entry: Distribution, data: bytes | None) -> None:
@@ -156,35 +156,38 @@ def _fill_origin(entry: Distribution, data: bytes | None) -> None:
 
 
 def read_header(path: str) -> tuple[str, str]:
-    """The header of a METADATA or PKG-INFO file (up to its first blank line), and "" or what is wrong with it.
+    """The header of a METADATA or PKG-INFO file (up to its first blank line), and "" or one of METADATA_PROBLEMS.
 
     Reads at most LARGEST_HEADER bytes whatever the file's size. Never raises.
     """
     try:
         with open(path, "rb", buffering=0) as file:
-            data = file.read(FIRST_READ)
-            end = _end_of_header(data)
-            while end < 0 and len(data) < LARGEST_HEADER:
-                more = file.read(LARGEST_HEADER - len(data))
-                if not more:
-                    break
+            size = min(os.fstat(file.fileno()).st_size, LARGEST_HEADER)
+            data = file.read(size)
+            while len(data) < size and (more := file.read(size - len(data))):
                 data += more
-                end = _end_of_header(data)
     except IsADirectoryError:
         return "", "not-a-file"
     except (FileNotFoundError, NotADirectoryError):
         return "", "no-metadata"
     except (OSError, ValueError):
         return "", "unreadable" if not _is_folder(path) else "not-a-file"
-    if end >= 0:
-        data = data[:end]
     if not data:
         return "", "empty"
-    if not data.strip(b"\0"):
-        return "", "zeroed"
+    end = _end_of_header(data)
+    if not data[: end if end >= 0 else None].strip(b"\0"):
+        return "", "zeroed" if data[:1] == b"\0" else "empty"
     if end < 0 and len(data) >= LARGEST_HEADER:
         return "", "oversized"
-    return data.decode("utf-8", "replace").replace("\0", "").replace("\r\n", "\n"), ""
+    problem = ""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # importlib.metadata reads the description below the header too, and raises for it
+        problem = "not-utf8" if error.start < LARGEST_HEADER - 4 else ""
+        text = data.decode("utf-8", "replace")
+    header = text.replace("\r\n", "\n").partition("\n\n")[0]
+    return header.replace("\0", ""), problem
 
 
 def _is_folder(path: str) -> bool:

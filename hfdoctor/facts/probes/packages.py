@@ -16,7 +16,7 @@ from .file_state import FileJudge
 from .imports import try_imports
 from .installed_files import hold_files
 from .library_files import read_torch_build, read_transformers_needs
-from .look_ahead import look_ahead
+from .look_ahead import Ahead
 from .native_marks import read_numpy_clients, read_openmp
 
 #: seconds that presence and sizes may take: a network file system may need them
@@ -30,10 +30,10 @@ GUESSED = ("transformers", "torch", "tokenizers", "safetensors", "huggingface-hu
 
 
 def probe(ctx: Context) -> None:
-    """Fill every fact of ``snapshot.packages``; waits for the target's probe and reads ``snapshot.target``."""
+    """Fill every fact of ``snapshot.packages``; reads ``snapshot.target``."""
     section = ctx.snapshot.packages
-    ready = look_ahead(ctx, min(ctx.deadline, time.monotonic() + FILES_S))
-    ctx.wait_for("target")
+    ahead: Ahead | None = ctx.prepared.get("packages")
+    ready = ahead.result(min(ctx.deadline, time.monotonic() + FILES_S)) if ahead else {}
     folders, source = search_folders(ctx.snapshot.target)
     if not folders:
         for name in section.__struct_fields__:

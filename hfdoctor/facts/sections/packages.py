@@ -36,6 +36,7 @@ METADATA_PROBLEMS = {
     "empty": "its METADATA file is empty",
     "zeroed": "its METADATA file holds only zero bytes",
     "unreadable": "its METADATA file cannot be read",
+    "not-utf8": "its METADATA file is not UTF-8 text, and Python refuses to read it",
     "oversized": "its METADATA file has no end of its header within the first megabyte",
     "no-name": "its METADATA file names no package",
     "no-version": "its METADATA file names no version",
