@@ -210,11 +210,15 @@ def _description(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
     matters = bool(patient.files)
     if entry.problem:
         needs = s.packages.transformers_needs.maybe()
-        read_at_import = needs is not None and (entry.name in needs.checked_at_import or entry.name == "torch")
-        says = "undescribed_checked" if read_at_import else "undescribed"
         severity: Severity = "warning" if matters else "note"
-        if read_at_import and entry.problem != "oversized":
-            severity = _severity(s, goal, entry.name, required=True)
+        says = "undescribed"
+        if entry.problem == "oversized":
+            pass  # it takes Python long to read, and works
+        elif needs is not None and entry.name in needs.checked_at_import:
+            says, severity = "undescribed_checked", _severity(s, goal, entry.name, required=True)
+        elif needs is not None and entry.name == "torch":
+            # its import works, and that of transformers too: it just does without torch
+            says, severity = "undescribed_torch", "error" if "torch" in goal.packages else "warning"
         trouble = METADATA_PROBLEMS.get(entry.problem, entry.problem)
         clue = Clue(s.packages.distributions, entry.path, "about", {"path": entry.path, "trouble": trouble})
     elif matters and patient.files[0].problem in ("no-record", "unreadable", "garbled"):
@@ -312,6 +316,7 @@ BROKEN_INSTALL = Condition(
         "description": "{path} describes version {version}",
         "undescribed": "the version of {package} cannot be told: {trouble}",
         "undescribed_checked": "transformers stops at import, since the version of {package} cannot be told: {trouble}",
+        "undescribed_torch": "transformers takes torch for not installed, since its version cannot be told: {trouble}",
         "unlisted": "{package} cannot be upgraded or removed by pip: {trouble}",
         "about": "{path}: {trouble}",
         "remains": "a folder {package} without code is left in site-packages: import finds it instead of the package",

@@ -232,6 +232,14 @@ def test_every_problem_of_a_description_has_words(problem: str, machine: Snapsho
     assert finding.severity == ("warning" if problem == "oversized" else "error")
 
 
+def test_transformers_does_without_a_torch_that_has_no_version(machine: Snapshot) -> None:
+    entry_of(machine, "torch").problem = "no-metadata"
+    seen(machine, "torch", "transformers")  # both imports work: only torch is not used
+    finding = one(machine)
+    assert finding.severity == "error"
+    assert "not installed" in finding.summary
+
+
 def test_a_description_that_nobody_asks_for(machine: Snapshot) -> None:
     entry_of(machine, "sympy").problem = "empty"
     assert one(machine).severity == "warning"

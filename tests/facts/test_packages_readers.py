@@ -72,6 +72,18 @@ def test_folded_lines_and_other_cases() -> None:
     assert fields(text) == [("name", "x"), ("version", "1"), ("requires-dist", "a >=1 ,<2")]
 
 
+def test_text_of_another_encoding(tmp_path: Path) -> None:
+    info = tmp_path / "x-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_bytes(b"Name: x\nVersion: 1\nRequires-Dist: y\n\nby Jos\xe9\n")
+    [entry] = read_distributions([str(tmp_path)])
+    assert (entry.version, entry.requires, entry.problem) == ("1", ["y"], "not-utf8")
+    # of a huge file only the beginning is read, and it may end in the midst of a letter
+    (info / "METADATA").write_bytes(b"Name: x\nVersion: 1\n\n" + "한".encode() * LARGEST_HEADER)
+    [entry] = read_distributions([str(tmp_path)])
+    assert (entry.version, entry.problem) == ("1", "")
+
+
 def test_a_header_longer_than_the_first_read(tmp_path: Path) -> None:
     lines = ["Name: x", "Version: 1", *(f"Requires-Dist: package{index}" for index in range(5000))]
     (tmp_path / "METADATA").write_text("\n".join(lines) + "\n\nRequires-Dist: no\n")

@@ -180,14 +180,14 @@ def read_header(path: str) -> tuple[str, str]:
     if end < 0 and len(data) >= LARGEST_HEADER:
         return "", "oversized"
     problem = ""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # importlib.metadata reads the description below the header too, and raises for it
-        problem = "not-utf8" if error.start < LARGEST_HEADER - 4 else ""
-        text = data.decode("utf-8", "replace")
-    header = text.replace("\r\n", "\n").partition("\n\n")[0]
-    return header.replace("\0", ""), problem
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            # importlib.metadata reads the description below the header too, and raises for it
+            problem = "not-utf8" if error.start < LARGEST_HEADER - 4 else ""
+    header = data[: end if end >= 0 else None].decode("utf-8", "replace")
+    return header.replace("\r", "").replace("\0", ""), problem
 
 
 def _is_folder(path: str) -> bool:
