@@ -1,0 +1,110 @@
+"""Looking at the packages while the target still starts: quicker, and never another answer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hfdoctor.facts.collect import run_probes
+from hfdoctor.facts.probe import Context, Probe, Request
+from hfdoctor.facts.probes import look_ahead as module
+from hfdoctor.facts.probes import packages
+from hfdoctor.facts.probes.look_ahead import guess_site
+from hfdoctor.facts.snapshot import Snapshot
+from tests.facts.test_packages_environments import install, snapshot_of
+
+pytestmark = pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="needs a safe fork")
+LAYOUT = "Lib/site-packages" if os.name == "nt" else "lib/python3.12/site-packages"
+
+
+def run(environment: Path | None, told: Snapshot) -> Snapshot:
+    """Run the packages probe, with what was read ahead in ``environment`` while nobody had asked the target yet."""
+    request = Request(python=str(environment) if environment else "/nonexistent", timeout_s=30.0)
+    context = Context(request, Snapshot(), time.monotonic() + 30.0)
+    context.prepared["packages"] = module.look_ahead(request)
+    assert (context.prepared["packages"] is not None) == (environment is not None)
+    for name in ("paths", "sys_path", "interpreter"):
+        setattr(context.snapshot.target, name, getattr(told.target, name))
+    run_probes([Probe("packages", packages.probe)], context)
+    return context.snapshot
+
+
+def files(snapshot: Snapshot) -> list[object]:
+    return [msgspec.to_builtins(one) for one in snapshot.packages.files.need()]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_answer_is_the_same(damaged: bool, tmp_path: Path) -> None:
+    site = tmp_path / LAYOUT
+    install(site, "transformers", requires="torch")
+    info = install(site, "torch")
+    if damaged:
+        (info / "RECORD").write_text("torch/__init__.py,sha256=x,60\n")
+    told = snapshot_of(site)
+    ahead, after = run(tmp_path, told), run(None, told)
+    assert files(ahead) == files(after)
+    assert [one.altered for one in ahead.packages.files.need()] == [int(damaged), 0]
+
+
+def test_another_folder_than_was_guessed(tmp_path: Path) -> None:
+    install(tmp_path / LAYOUT, "torch", "1.0")
+    install(tmp_path / "elsewhere", "torch", "2.0")
+    snapshot = run(tmp_path, snapshot_of(tmp_path / "elsewhere"))
+    assert [one.version for one in snapshot.packages.files.need()] == ["2.0"]
+
+
+def test_what_was_read_ahead_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    ahead = module.look_ahead(Request(python=str(tmp_path)))
+    assert ahead is not None
+    ready = ahead.result(time.monotonic() + 30.0)
+    assert [Path(path).name.partition("-")[0] for path in ready] == ["torch"]
+
+
+def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    monkeypatch.setattr(module, "hold_files", lambda *args: time.sleep(60))
+    ahead = module.look_ahead(Request(python=str(tmp_path)))
+    assert ahead is not None
+    began = time.monotonic()
+    assert ahead.result(time.monotonic() + 0.2) == {}
+    assert time.monotonic() - began < 5.0
+    with pytest.raises(ProcessLookupError):
+        os.kill(ahead.pid, 0)
+
+
+def test_a_process_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    monkeypatch.setattr(module, "hold_files", lambda *args: 1 / 0)
+    ahead = module.look_ahead(Request(python=str(tmp_path)))
+    assert ahead is not None
+    assert ahead.result(time.monotonic() + 10.0) == {}
+
+
+def test_never_beside_another_thread(tmp_path: Path) -> None:
+    """A fork copies none of the other threads, but all of the locks that they hold."""
+    install(tmp_path / LAYOUT, "torch")
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        assert module.look_ahead(Request(python=str(tmp_path))) is None
+    finally:
+        stop.set()
+        other.join()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has one layout")
+def test_two_pythons_in_one_environment_are_not_guessed_at(tmp_path: Path) -> None:
+    assert guess_site(str(tmp_path)) == ""
+    (tmp_path / "lib/python3.11/site-packages").mkdir(parents=True)
+    (tmp_path / "lib/python3.12").mkdir()
+    assert guess_site(str(tmp_path)) == str(tmp_path / "lib/python3.11/site-packages")
+    (tmp_path / "lib/python3.12/site-packages").mkdir()
+    assert guess_site(str(tmp_path)) == ""
