@@ -67,6 +67,8 @@ def run_tests(words: list[str]) -> int:
         os.environ["HFDOCTOR_TORCH_ENV"] = str(patient.folder)
     # the tests choose their own targets
     os.environ.pop("HFDOCTOR_LAUNCHED_BY", None)
+    # last on the PATH: tests make environments with uv, and "python" stays what it is for the person
+    os.environ["PATH"] = os.environ.get("PATH", os.defpath) + os.pathsep + str(doctor.python.parent)
     os.chdir(ROOT)
     return run([doctor.python, "-m", "pytest", *words])
 

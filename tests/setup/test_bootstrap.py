@@ -24,6 +24,7 @@ def test_patient():
     assert subprocess.run([patient + "/bin/python", "-c", "import packaging, pip"]).returncode == 0
     assert os.path.basename(sys.prefix) == ".venv"
     assert "HFDOCTOR_LAUNCHED_BY" not in os.environ
+    assert os.environ["PATH"].split(os.pathsep)[-1] == os.path.abspath(".venv/bin")
 
 def test_wrong():
     assert False
