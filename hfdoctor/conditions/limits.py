@@ -7,6 +7,8 @@ from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatme
 
 #: bytes; Docker gives a container 64 MiB of /dev/shm, and DataLoader workers pass whole batches through it
 SMALL_SHM = 128 * 1024 * 1024
+#: bytes; what every container gets that is not started otherwise: fine for text, too little for images
+USUAL_SHM = 64 * 1024 * 1024
 #: bytes; less than one batch of images
 NO_SHM_LEFT = 16 * 1024 * 1024
 
@@ -33,7 +35,7 @@ def _shared_memory(s: Snapshot, goal: Goal) -> Verdict:
         steps.insert(0, Step(["mount", "-o", "remount,size=50%", "/dev/shm"], "remount", administrator=True))
     return Fail(
         "small",
-        "warning",
+        "note" if space.total >= USUAL_SHM else "warning",
         "derived",
         [Clue(s.machine.shm, space.total, "shm_size", {"size": size})],
         {"size": size},
@@ -49,7 +51,7 @@ SHARED_MEMORY = Condition(
     detect=_shared_memory,
     words={
         "not_linux": "only Linux passes tensors through /dev/shm",
-        "small": "/dev/shm holds only {size}: a DataLoader with workers will die with a bus error",
+        "small": "/dev/shm holds only {size}: DataLoader workers that pass more at once die with a bus error",
         "shm_size": "/dev/shm has {size} in all; a batch of images alone can be larger",
         "no_shm": "/dev/shm is missing: a DataLoader with workers cannot pass tensors",
         "shm_absent": "there is no /dev/shm",

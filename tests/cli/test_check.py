@@ -34,7 +34,7 @@ def hfdoctor(*words: str, stdin: bytes = b"", **env: str) -> subprocess.Complete
 @pytest.fixture
 def broken(tmp_path: Path) -> str:
     path = tmp_path / "broken.json"
-    path.write_bytes(dump(recorded.load("shared-memory-docker")))
+    path.write_bytes(dump(recorded.load("shared-memory-tiny")))
     return str(path)
 
 
@@ -133,7 +133,7 @@ def test_snapshot_command_and_replay(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp949", "ascii", "utf-8"])
 def test_any_code_page(encoding: str, tmp_path: Path) -> None:
-    snapshot = recorded.load("shared-memory-docker")
+    snapshot = recorded.load("shared-memory-tiny")
     assert snapshot.target.chosen.value is not None
     snapshot.target.chosen.value.python = "/home/김철수/é/\udcff/python"
     path = tmp_path / "s.json"

@@ -18,16 +18,23 @@ ROOT = Path(__file__).parent.parent.parent
 SCHEMA = json.loads((ROOT / "hfdoctor/reports/schemas/report-1.schema.json").read_text("utf-8"))
 
 
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
 @pytest.mark.parametrize("name", recorded.names())
-@pytest.mark.parametrize("with_facts", [False, True])
-def test_every_report_keeps_to_the_schema(name: str, with_facts: bool) -> None:
+def test_every_report_keeps_to_the_schema(name: str) -> None:
+    VALIDATOR.validate(json.loads(render(diagnose(recorded.load(name)))))
+
+
+@pytest.mark.parametrize("name", recorded.names()[::12])
+def test_facts_keep_to_the_schema(name: str) -> None:
     snapshot = recorded.load(name)
     report = diagnose(snapshot)
-    if with_facts:
-        report.snapshot = snapshot
+    assert "snapshot" not in json.loads(render(report))
+    report.snapshot = snapshot
     document = json.loads(render(report))
-    jsonschema.validate(document, SCHEMA)
-    assert ("snapshot" in document) == with_facts
+    VALIDATOR.validate(document)
+    assert "snapshot" in document
 
 
 @pytest.mark.allow_subprocess
@@ -38,7 +45,7 @@ def test_the_shipped_schemas_are_what_the_types_say() -> None:
 
 
 def test_the_keys_that_others_rely_on() -> None:
-    document = json.loads(render(diagnose(recorded.load("shared-memory-docker"))))
+    document = json.loads(render(diagnose(recorded.load("shared-memory-tiny"))))
     assert list(document) == [
         "schema",
         "hfdoctor",
@@ -56,4 +63,4 @@ def test_the_keys_that_others_rely_on() -> None:
         finding
     )
     assert {"fact", "value", "source", "text"} == set(finding["evidence"][0])
-    assert render(diagnose(recorded.load("shared-memory-docker"))).isascii()
+    assert render(diagnose(recorded.load("shared-memory-tiny"))).isascii()

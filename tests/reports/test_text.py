@@ -23,39 +23,43 @@ def test_healthy_is_three_lines() -> None:
 
 
 def test_a_finding_has_summary_evidence_and_next() -> None:
-    text = render(report_of("shared-memory-docker"))
+    text = render(report_of("shared-memory-tiny"))
     assert "warning  shared-memory" in text
-    assert "64 MiB" in text
+    assert "8 MiB" in text
     assert "next: " in text
 
 
-@pytest.mark.parametrize("width", [40, 60, 80])
-def test_sentences_fit_the_width(width: int) -> None:
+def test_sentences_fit_the_width() -> None:
     """Only the first and the last lines, and lines that are one unbreakable word or a command, may be longer."""
     for name in recorded.names():
-        for line in render(report_of(name), width=width).splitlines()[1:-2]:
-            words = line.split()
-            assert len(line) <= width or len(words) <= 2 or "next:" in line or "run:" in line or max(map(len, words)) > width - 20, line
+        report = report_of(name)
+        for width in (40, 60, 80):
+            for line in render(report, width=width).splitlines()[1:-2]:
+                words = line.split()
+                command = "next:" in line or "run:" in line
+                fits = len(line) <= width or len(words) <= 2 or max(map(len, words)) > width - 20
+                assert command or fits, line
 
 
 def test_colour_only_repeats_words() -> None:
-    report = report_of("shared-memory-docker")
+    report = report_of("shared-memory-tiny")
     painted = render(report, paint=lambda text, role: f"<{role}>{text}</{role}>")
     import re
 
     assert re.sub(r"</?[a-z]+>", "", painted) == render(report)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "cp949", "ascii", "utf-8"])
-def test_every_machine_in_every_code_page(encoding: str) -> None:
+def test_every_machine_in_every_code_page() -> None:
     for name in recorded.names():
         report = report_of(name)
         for verbose in (False, True):
-            render(report, verbose=verbose).encode(encoding, "backslashreplace")
+            text = render(report, verbose=verbose)
+            for encoding in ("cp1252", "cp949", "ascii", "utf-8"):
+                text.encode(encoding, "backslashreplace")
 
 
 def test_verbose_lists_every_condition() -> None:
-    report = report_of("shared-memory-docker")
+    report = report_of("shared-memory-tiny")
     text = render(report, verbose=True)
     assert all(finding.condition in text for finding in report.findings)
 
