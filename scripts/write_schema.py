@@ -1,7 +1,7 @@
 """Write the JSON Schemas of the report and of the snapshot into the package, from their types.
 
-    python scripts/write_schema.py           writes them
-    python scripts/write_schema.py --check   exits with 1 if they are not what the types say
+python scripts/write_schema.py           writes them
+python scripts/write_schema.py --check   exits with 1 if they are not what the types say
 """
 
 from __future__ import annotations
