@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from ..facts.sections.packages import DAMAGE_KINDS, METADATA_PROBLEMS, RECORD_PROBLEMS, Distribution, PackageFiles
 from ..facts.snapshot import Snapshot
@@ -19,8 +20,7 @@ VENVS = ("venv", "uv", "pipx")
 SHOWN = 3
 
 
-@dataclass
-class _Patient:
+class _Patient(msgspec.Struct):
     """What is known of one package: all descriptions of it in its folder, and its files under each of them."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import PureWindowsPath
+
+import msgspec
 
 from ..facts.snapshot import Snapshot
 from ..knowledge.paths import InstalledPath, InstallPaths
@@ -20,8 +21,7 @@ LIBRARY_LIMIT = 259
 CODE = (".py", ".pyd", ".dll")
 
 
-@dataclass(frozen=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """One name in its folder: the whole path, its length in UTF-16 units, and the limit that holds for it."""
 
     path: str
@@ -113,7 +113,11 @@ def _reaches(
     found = []
     for entry in entries:
         one = reach(folder, source(entry.path) if source_of else entry.path, limit)
-        found.append(replace(one, package=table.root, release=table.release, wheel=entry.wheel, as_of=entry.as_of))
+        found.append(
+            msgspec.structs.replace(
+                one, package=table.root, release=table.release, wheel=entry.wheel, as_of=entry.as_of
+            )
+        )
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+import msgspec
 
 from ..facts.fact import FactMissing
 from ..facts.sections.windows import Windows
@@ -108,7 +109,7 @@ def installed_names(s: Snapshot) -> list[Reach]:
         if entry.longest_code and entry.path and entry.name not in imported:
             # where its .dist-info stands, its files stand
             one = reach(entry.path.replace("/", "\\").rpartition("\\")[0], entry.longest_code)
-            found.append(replace(one, package=entry.name, release=entry.version))
+            found.append(msgspec.structs.replace(one, package=entry.name, release=entry.version))
     return found
 
 

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 #: bytes kept of each stream: no tool that is asked here says more, and a runaway one must not fill memory
 OUTPUT_LIMIT = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """How a child ended: ``code`` is None if it was killed at the deadline; ``signal`` is a name such as SIGSEGV."""
 
     code: int | None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from .snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What to inspect. All host facts come in here, so that a test can describe another host.
 
     ``python`` is an interpreter, a virtual environment's folder or a conda prefix; None lets the doctor choose.
@@ -23,12 +23,11 @@ class Request:
     deep: bool = False
     online: bool = False
     timeout_s: float = 60.0
-    cwd: Path = field(default_factory=Path.cwd)
-    environ: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = msgspec.field(default_factory=Path.cwd)
+    environ: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass
-class Context:
+class Context(msgspec.Struct):
     """Shared by the probes of one run. A probe writes its own section and reads those it comes ``after``."""
 
     request: Request
@@ -36,15 +35,14 @@ class Context:
     #: time.monotonic() at which the whole run must be over
     deadline: float
     #: what the probes' ``prepare`` gave, by section
-    prepared: dict[str, Any] = field(default_factory=dict)
+    prepared: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def left_s(self, at_most: float) -> float:
         """Seconds a tool may still take: ``at_most``, or what is left of the run if that is less."""
         return max(0.05, min(at_most, self.deadline - time.monotonic()))
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True):
     """Fills one section of the snapshot.
 
     ``run`` sets each fact as soon as it is known: what is still unset when ``budget_s`` (seconds) is over becomes

@@ -13,7 +13,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..collect import TargetError
 from ..probe import Request
@@ -24,8 +25,7 @@ TOOL_MARKS = ("uv-receipt.toml", "pipx_metadata.json", "hfdoctor-setup.json")
 UV_CACHE_FOLDERS = ("archive-v", "builds-v", "environments-v")
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """``python`` is what is started; ``environment`` the folder of the environment it stands in ("" if none).
 
     ``candidates`` maps other interpreters that could have been meant to what they are.
@@ -35,11 +35,10 @@ class Choice:
     because: str
     environment: str = ""
     explicit: bool = False
-    candidates: dict[str, str] = field(default_factory=dict)
+    candidates: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Self:
+class Self(msgspec.Struct, frozen=True):
     """The interpreter that runs hfdoctor."""
 
     executable: str

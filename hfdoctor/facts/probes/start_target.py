@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,7 @@ WINDOWS_DLL_NOT_FOUND = 0xC0000135
 WINDOWS_STORE_STUB = 9009
 
 
-@dataclass
-class Started:
+class Started(msgspec.Struct):
     """What came of starting the target.
 
     ``facts`` is what it said of itself: all of it if it started, and None if not. ``bare`` is what it said when it was
