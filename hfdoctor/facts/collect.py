@@ -40,7 +40,7 @@ def collect(
     times a second with the names of the probes that still run; ``on_start`` once they have begun, for what can be done
     meanwhile. Raises TargetError for a ``python`` that is none.
     """
-    from .probes import all_probes
+    from .probes import all_probes, prepare
 
     request = Request(
         python=python,
@@ -56,9 +56,8 @@ def collect(
     if sys.platform == "win32":
         snapshot.windows = Windows()
     context = Context(request, snapshot, started + timeout_s)
-    probes = all_probes()
-    context.prepared = {probe.section: probe.prepare(request) for probe in probes if probe.prepare}
-    run_probes(probes, context, on_wait, on_start)
+    context.prepared = prepare(request)
+    run_probes(all_probes(), context, on_wait, on_start)
     snapshot.elapsed_s = round(time.monotonic() - started, 3)
     return snapshot
 

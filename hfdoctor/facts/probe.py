@@ -34,7 +34,7 @@ class Context(msgspec.Struct):
     snapshot: Snapshot
     #: time.monotonic() at which the whole run must be over
     deadline: float
-    #: what the probes' ``prepare`` gave, by section
+    #: what was begun before the probes, by section
     prepared: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def left_s(self, at_most: float) -> float:
@@ -53,5 +53,3 @@ class Probe(msgspec.Struct, frozen=True):
     run: Callable[[Context], None]
     after: tuple[str, ...] = ()
     budget_s: float = 20.0
-    #: called before any probe runs, while the process still has one thread
-    prepare: Callable[[Request], Any] | None = None

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from ..probe import Probe
+from ..probe import Probe, Request
+
+
+def prepare(request: Request) -> dict[str, Any]:
+    """What has to begin while the process has one thread, by section; it works while the probes are being loaded."""
+    from .look_ahead import look_ahead
+
+    return {"packages": look_ahead(request)}
 
 
 def all_probes() -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
-    from . import hub, look_ahead, machine, network, packages, settings, storage, target
+    from . import hub, machine, network, packages, settings, storage, target
 
     on_windows: tuple[Probe, ...] = ()
     if sys.platform == "win32":
@@ -20,7 +28,7 @@ def all_probes() -> tuple[Probe, ...]:
         Probe("machine", machine.probe, budget_s=5.0),
         Probe("target", target.probe, budget_s=45.0),
         Probe("settings", settings.probe, after=("target",), budget_s=5.0),
-        Probe("packages", packages.probe, after=("target",), budget_s=600.0, prepare=look_ahead.look_ahead),
+        Probe("packages", packages.probe, after=("target",), budget_s=600.0),
         Probe("storage", storage.probe, after=("target", "settings"), budget_s=8.0),
         Probe("hub", hub.probe, after=("target",), budget_s=20.0),
         Probe("network", network.probe, after=("settings", "hub"), budget_s=15.0),
