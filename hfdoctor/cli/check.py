@@ -53,8 +53,8 @@ def command(
 ) -> int:
     """Inspect this machine and one Python environment, and say what is wrong.
 
-    Without --python it inspects the active environment, else .venv in this folder, else the conda environment,
-    else the Python that started hfdoctor. It changes nothing and makes no connection.
+    Without --python it inspects the active environment, else .venv in this folder, else the Python that started
+    hfdoctor (from uvx or pipx: the one on PATH). It changes nothing and, without --online, makes no connection.
     """
     if snapshot_file is not None and (python is not None or deep or online or timeout is not None):
         raise click.UsageError(

@@ -214,7 +214,7 @@ def test_folders_of_another_user(tmp_path: Path) -> None:
     for parent in [tmp_path, *tmp_path.parents][:3]:
         parent.chmod(0o755)
     script = (
-        "import os, sys; sys.path[:0] = sys.argv[2:]; import msgspec\n"
+        "import os, sys; sys.path[:0] = sys.argv[2:]; import hashlib, msgspec\n"
         "from hfdoctor.facts.probes.hub_cache import scan_cache\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "print(msgspec.json.encode(scan_cache(sys.argv[1])).decode())\n"

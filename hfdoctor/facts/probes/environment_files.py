@@ -60,7 +60,8 @@ def read_base(python: str, config: Fact[dict[str, str]]) -> Fact[Base]:
         there = set()
     except OSError as error:  # another user's folder: the interpreter may well be in it
         return from_error(error, home)
-    return known(Base(home, not there.isdisjoint(names) or os.path.exists(python)), config.source)
+    linked = os.path.islink(python) and os.path.exists(python)  # a copy would outlive what it was copied from
+    return known(Base(home, not there.isdisjoint(names) or linked), config.source)
 
 
 def version_of(entries: dict[str, str]) -> tuple[int, int] | None:
