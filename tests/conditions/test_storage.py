@@ -128,18 +128,26 @@ def test_an_environment_on_a_real_small_disk(empty: Path, tmp_path: Path) -> Non
 def test_a_full_folder_for_temporary_files(empty: Path, tmp_path: Path) -> None:
     # everything that is needed must lie elsewhere, or be put back
     copy = Path("/var/lib") / f"hfdoctor-test-{os.getpid()}"
-    keep = copy.with_name(copy.name + "-keep")
     shutil.copytree(empty, copy, symlinks=True)
-    keep.mkdir()
-    fill = "mount -t tmpfs -o size=64k tmpfs {0} && {1} (head -c 200000 /dev/zero > {0}/fill 2>/dev/null; true)"
-    back = f"mkdir -p {sys.prefix} && mount --bind {keep} {sys.prefix} &&" if sys.prefix.startswith("/tmp/") else ""
-    script = f"mount --bind {sys.prefix} {keep} && {fill.format('/tmp', back)} && {fill.format('/var/tmp', '')}"
+    temporary = ("/tmp", "/var/tmp")
+    needed = [
+        path for path in (str(ROOT), sys.prefix, sys.base_prefix) if path.startswith(tuple(f"{t}/" for t in temporary))
+    ]
+    kept = {path: Path(f"{copy}-keep{index}") for index, path in enumerate(dict.fromkeys(needed))}
+    for keep in kept.values():
+        keep.mkdir()
+    steps = [f"mount --bind {path} {keep}" for path, keep in kept.items()]
+    steps += [f"mount -t tmpfs -o size=64k tmpfs {folder}" for folder in temporary]
+    steps += [f"mkdir -p {path} && mount --bind {keep} {path}" for path, keep in kept.items()]
+    steps += [f"(head -c 200000 /dev/zero > {folder}/fill 2>/dev/null; true)" for folder in temporary]
     try:
         environ = {"HOME": str(copy), "TMPDIR": None, "TEMP": None, "TMP": None}
-        report = check("--python", str(copy), cwd=Path("/proc"), before=unshare(script), environ=environ)
+        before = unshare(" && ".join(steps))
+        report = check("--python", str(copy), cwd=Path("/proc"), before=before, environ=environ)
     finally:
         shutil.rmtree(copy)
-        keep.rmdir()
+        for keep in kept.values():
+            keep.rmdir()
     assert "disk-full" in failed(report)
     assert "is full" in failed(report)["disk-full"]
 
