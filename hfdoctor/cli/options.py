@@ -126,7 +126,7 @@ def _umask() -> int:
     return mask
 
 
-def emit(text: str, output: OutputFile | None, *, encoding: str | None = None) -> None:
+def emit(text: str, output: OutputFile | None) -> None:
     """Write ``text`` to the output file (UTF-8) or to standard output."""
     if output is not None:
         output.write(text.encode("utf-8", "backslashreplace"))

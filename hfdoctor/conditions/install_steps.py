@@ -6,15 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from ..facts.snapshot import Snapshot
-from .reinstall import TORCH_INDEX, python_of
+from .reinstall import CONDA_NAMES, python_of
 from .requirement_lines import fits
 
-_LOCAL_BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z"
-_NIGHTLY = r"\.dev\d{8}\+"
 _BOUND = r"(===|==|~=|!=|<=|>=|<|>)\s*([^,\s]+)"
-
-#: the names of conda's packages where they differ from the index's
-_CONDA_NAMES = {"huggingface-hub": "huggingface_hub", "torch": "pytorch", "typing-extensions": "typing_extensions"}
 
 
 def install(s: Snapshot, requirements: Sequence[str], *flags: str) -> list[str]:
@@ -30,17 +25,8 @@ def install_like(s: Snapshot, name: str, specifier: str) -> list[str]:
     entry = s.packages.installed().get(name)
     interpreter = s.target.interpreter.maybe()
     if entry and entry.installer.lower().startswith("conda") and interpreter:
-        return ["conda", "install", "--prefix", interpreter.prefix, _CONDA_NAMES.get(name, name) + specifier]
+        return ["conda", "install", "--prefix", interpreter.prefix, CONDA_NAMES.get(name, name) + specifier]
     return install(s, [name + specifier])
-
-
-def torch_index(version: str) -> list[str]:
-    """The ``--index-url`` of the builds that go with torch ``version`` (``+cpu``, ``+cu126``); none for the others."""
-    build = re.search(_LOCAL_BUILD, version)
-    if build is None:
-        return []
-    nightly = "nightly/" if re.search(_NIGHTLY, version) else ""
-    return ["--index-url", TORCH_INDEX + nightly + build[1]]
 
 
 def joined(specifiers: Iterable[str]) -> str:

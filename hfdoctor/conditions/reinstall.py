@@ -20,6 +20,7 @@ CONDA_NAMES: Mapping[str, str] = {
     "typing-extensions": "typing_extensions",
 }
 
+_NIGHTLY = r"\.dev\d{8}\+"
 _BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z"
 
 #: the templates that these steps name; a condition that uses them takes these into its words
@@ -36,6 +37,15 @@ def python_of(s: Snapshot) -> str:
     """The target's interpreter for a command line."""
     chosen = s.target.chosen.maybe()
     return chosen.python if chosen else "python"
+
+
+def torch_index(version: str) -> list[str]:
+    """The ``--index-url`` of the builds that go with torch ``version`` (``+cpu``, ``+cu126``); none for the others."""
+    build = re.search(_BUILD, version)
+    if build is None:
+        return []
+    nightly = "nightly/" if re.search(_NIGHTLY, version) else ""
+    return ["--index-url", TORCH_INDEX + nightly + build[1]]
 
 
 def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False) -> list[Step]:
@@ -55,8 +65,7 @@ def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False) -> list[S
     if entry.direct_url:
         return [Step(says="reinstall_elsewhere", fields={**fields, "url": entry.direct_url}, network=True)]
     what = f"{entry.name}=={entry.version}" if entry.version else entry.name
-    build = re.search(_BUILD, entry.version)
-    index = ["--index-url", TORCH_INDEX + build[1]] if build and entry.name in TORCH_FAMILY else []
+    index = torch_index(entry.version) if entry.name in TORCH_FAMILY else []
     python = python_of(s)
     if installer.startswith("uv") or s.target.pip.absent:
         command = ["uv", "pip", "install", "--python", python, "--reinstall", "--no-deps", what, *index]

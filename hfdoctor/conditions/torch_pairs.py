@@ -9,8 +9,9 @@ from typing import NamedTuple
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
 from .closure import Ask, closure_of
-from .install_steps import install, torch_index
+from .install_steps import install
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .reinstall import torch_index
 from .requirement_lines import fits, parse
 from .seen_imports import explained_elsewhere, may_be_error
 
