@@ -25,6 +25,8 @@ LIBRARIES = "import click, rich.console, psutil, packaging.requirements, msgspec
 #: the project's limits: check <= 2 x the libraries' start, >= 15 x faster than `transformers env`, and seconds
 #: that a hub cache of 100,000 files may add
 LIMIT_START, LIMIT_PEER, LIMIT_CACHE_S = 2.0, 15.0, 1.0
+#: variables without which programs do not start
+KEPT = frozenset({"PATH", "PATHEXT", "SYSTEMROOT", "COMSPEC", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL"})
 CACHE_REPOS, CACHE_FILES = 200, 250  # each file is a blob and a link: 100,000 entries
 
 
@@ -95,9 +97,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hfdoctor-bench-") as scratch:
         home = Path(scratch) / "home"
         home.mkdir()
-        environ = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TRANSFORMERS_", "VIRTUAL_ENV"))}
+        # nothing of this machine's own settings: certificates, proxies and indexes would be read and judged too
+        environ = {name: value for name, value in os.environ.items() if name.upper() in KEPT}
         environ |= {"HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed hfdoctor has its byte code, as its libraries have
         environ["HF_HUB_OFFLINE"] = "1"  # for the peer: without it `transformers env` may look for the hub
         crowded = {**environ, "HF_HUB_CACHE": str(Path(scratch) / "hub")}
         make_cache(Path(scratch) / "hub")

@@ -23,6 +23,8 @@ _TOKENS = (
     r"\b(?:hf_|api_org_)[A-Za-z0-9]{16,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
     r"|\bpypi-[A-Za-z0-9_-]{32,}|\bsk-[A-Za-z0-9_-]{20,}|\bAKIA[A-Z0-9]{16}\b"
 )
+#: letters of the shortest of them (hf_ and 16 more): most values are shorter, and need no pattern worked out
+_SHORTEST_TOKEN = 19
 
 
 def is_secret(name: str) -> bool:
@@ -42,7 +44,7 @@ def without_credentials(text: str) -> str:
         text = re.sub(_QUERY, rf"\1?{MASK}", text)
     elif "@" in text:
         text = re.sub(_BARE_USER_INFO, f"{MASK}@", text)
-    return re.sub(_TOKENS, MASK, text)
+    return re.sub(_TOKENS, MASK, text) if len(text) >= _SHORTEST_TOKEN else text
 
 
 def proxy_without_credentials(value: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from hfdoctor.facts.sections.packages import DAMAGE_KINDS
     st.sampled_from([b"\x7fELF\x02\x01", b"\x7fELF\x01\x02", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b""]),
     st.binary(),
 )
+@example(b"", b"\x7fELF")
 @example(b"MZ", b"\0" * 58 + b"\xff\xff\xff\xff")
 @example(b"\xcf\xfa\xed\xfe", b"\xff" * 60)
 def test_any_bytes_are_read_as_a_library(tmp_path_factory: pytest.TempPathFactory, magic: bytes, data: bytes) -> None:

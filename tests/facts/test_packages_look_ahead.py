@@ -13,8 +13,8 @@ import pytest
 
 from hfdoctor.facts.collect import run_probes
 from hfdoctor.facts.probe import Context, Probe, Request
+from hfdoctor.facts.probes import distributions, packages
 from hfdoctor.facts.probes import look_ahead as module
-from hfdoctor.facts.probes import packages
 from hfdoctor.facts.probes.look_ahead import guess_site
 from hfdoctor.facts.snapshot import Snapshot
 from tests.facts.test_packages_environments import install, snapshot_of
@@ -70,8 +70,11 @@ def test_what_was_read_ahead_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     install(tmp_path / LAYOUT, "torch")
     ahead = module.look_ahead(Request(python=str(tmp_path)))
     assert ahead is not None
-    ready = ahead.result(time.monotonic() + 30.0)
-    assert [Path(path).name.partition("-")[0] for path in ready] == ["torch"]
+    read = ahead.result(time.monotonic() + 30.0)
+    assert [Path(path).name.partition("-")[0] for path in read.sound()] == ["torch"]
+    assert [entry.name for entry in read.distributions] == ["torch"]
+    monkeypatch.setattr(distributions, "_read", None)  # what is there is not read again
+    assert distributions.read_distributions([read.site], {read.site: read.distributions}) == read.distributions
 
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +83,7 @@ def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     ahead = module.look_ahead(Request(python=str(tmp_path)))
     assert ahead is not None
     began = time.monotonic()
-    assert ahead.result(time.monotonic() + 0.2) == {}
+    assert ahead.result(time.monotonic() + 0.2) == module.Read()
     assert time.monotonic() - began < 5.0
     with pytest.raises(ProcessLookupError):
         os.kill(ahead.pid, 0)
@@ -91,7 +94,7 @@ def test_a_process_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(module, "hold_files", lambda *args: 1 / 0)
     ahead = module.look_ahead(Request(python=str(tmp_path)))
     assert ahead is not None
-    assert ahead.result(time.monotonic() + 10.0) == {}
+    assert ahead.result(time.monotonic() + 10.0) == module.Read()
 
 
 def test_never_beside_another_thread(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..legible import legible
 from ..sections.packages import Distribution, Leftover, Orphan
@@ -38,16 +38,19 @@ def _stem(name: str) -> str:
     return name.rpartition(".")[0] if name.lower().endswith((".dist-info", ".egg-info")) else ""
 
 
-def read_distributions(folders: Sequence[str]) -> list[Distribution]:
+def read_distributions(
+    folders: Sequence[str], ready: Mapping[str, list[Distribution]] | None = None
+) -> list[Distribution]:
     """The distributions in ``folders`` (those of sys.path, in its order), within a folder by name.
 
     Of two of one name in one folder the one comes first that the folder's own order has first, as it does for
-    importlib.metadata. A folder that is not there holds none. Raises OSError if one cannot be listed.
+    importlib.metadata. A folder that is not there holds none. ``ready`` has those of a folder that was read a moment
+    ago. Raises OSError if one cannot be listed.
     """
     found: list[Distribution] = []
     seen: set[str] = set()
     for folder in folders:
-        here = sorted(_in_folder(folder), key=lambda entry: entry.name)
+        here = sorted((ready or {}).get(folder) or _in_folder(folder), key=lambda entry: entry.name)
         for entry in here:
             entry.shadowed = entry.name in seen
         seen.update(entry.name for entry in here)

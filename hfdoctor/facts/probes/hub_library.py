@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..fact import Fact, known
 from ..legible import legible
@@ -37,8 +37,16 @@ TRANSFORMERS_SOURCES = (
     "utils/logging.py",
     "modeling_utils.py",
 )
-_NAME = re.compile(
-    rb"""["']((?:HF|HUGGINGFACE|HUGGING_FACE|TRANSFORMERS|PYTORCH_TRANSFORMERS|PYTORCH_PRETRAINED)_[A-Z0-9_]+)["']"""
+_MAKERS = tuple(
+    maker.encode()
+    for maker in (
+        "HF_",
+        "HUGGINGFACE_",
+        "HUGGING_FACE_",
+        "TRANSFORMERS_",
+        "PYTORCH_TRANSFORMERS_",
+        "PYTORCH_PRETRAINED_",
+    )
 )
 CLI_BEFORE_034 = "huggingface_hub.commands.huggingface_cli"
 _VERSION = re.compile(rb"""^__version__\s*(?::\s*str\s*)?=\s*["']([^"'\n]{1,60})["']""", re.MULTILINE)
@@ -84,10 +92,18 @@ def variables_read(package: str, sources: Iterable[str], always: str) -> Fact[li
     """Names of variables in the ``sources`` of a package, which must name ``always``. Raises ValueError if not."""
     names: set[str] = set()
     for source in sources:
-        names.update(name.decode() for name in _NAME.findall(read_source(package, source)))
+        names.update(_quoted_names(read_source(package, source)))
     if always not in names:
         raise ValueError(f"the files that are known to read variables do not name {always}")
     return known(sorted(names), legible(package))
+
+
+def _quoted_names(source: bytes) -> Iterator[str]:
+    """The texts between quotation marks that are names of such variables (one pattern for all takes twice as long)."""
+    for mark in (b'"', b"'"):
+        for text in source.split(mark):
+            if text.startswith(_MAKERS) and re.fullmatch(rb"[A-Z0-9_]{4,}", text):
+                yield text.decode()
 
 
 def other_users(environ: Mapping[str, str], home: str, cwd: str, own: str | None) -> Fact[list[HubUser]]:

@@ -17,10 +17,22 @@ import time
 import msgspec
 
 from ..probe import Request
-from ..sections.packages import PackageFiles
+from ..sections.packages import Distribution, PackageFiles
 from .distributions import read_distributions
 from .file_state import FileJudge
 from .installed_files import hold_files
+
+
+class Read(msgspec.Struct):
+    """What was read ahead: the distributions in the folder ``site``, and the packages' files against RECORD."""
+
+    site: str = ""
+    distributions: list[Distribution] = []
+    files: list[PackageFiles] = []
+
+    def sound(self) -> dict[str, PackageFiles]:
+        """The packages without a flaw, by the path of their .dist-info: damage is judged anew, knowing the target."""
+        return {held.path: held for held in self.files if not (held.damaged or held.altered or held.problem)}
 
 
 class Ahead:
@@ -30,15 +42,16 @@ class Ahead:
         self.pid = pid
         self.pipe = pipe
 
-    def result(self, until: float) -> dict[str, PackageFiles]:
-        """The sound packages, by the path of their .dist-info; empty if they are not there by ``until``.
+    def result(self, until: float) -> Read:
+        """What was read; empty if it is not there by ``until``, a time.monotonic().
 
-        ``until`` is a time.monotonic(). Never raises; the process is gone afterwards.
+        Never raises; the process is gone afterwards.
         """
         import select
 
         parts = []
         complete = False
+        read = Read()
         try:
             while not complete:
                 ready, _, _ = select.select([self.pipe], [], [], max(0.0, until - time.monotonic()))
@@ -47,12 +60,12 @@ class Ahead:
                 part = os.read(self.pipe, 1 << 20)
                 parts.append(part)
                 complete = not part
-            held = msgspec.json.decode(b"".join(parts), type=list[PackageFiles]) if complete else []
+            if complete:
+                read = msgspec.json.decode(b"".join(parts), type=Read)
         except (OSError, ValueError, msgspec.DecodeError):
-            held = []
+            read = Read()
         self.end()
-        # damage is judged anew, knowing the target's version
-        return {files.path: files for files in held if not (files.damaged or files.altered or files.problem)}
+        return read
 
     def end(self) -> None:
         """Stop the process, if it is still there."""
@@ -89,8 +102,9 @@ def look_ahead(request: Request) -> Ahead | None:
     code = 1
     try:
         os.close(answer)
-        held = hold_files(read_distributions([site]), FileJudge(time.monotonic() + request.timeout_s))
-        data = memoryview(msgspec.json.encode(held))
+        distributions = read_distributions([site])
+        files = hold_files(distributions, FileJudge(time.monotonic() + request.timeout_s))
+        data = memoryview(msgspec.json.encode(Read(site, distributions, files)))
         while data:
             data = data[os.write(question, data) :]
         code = 0

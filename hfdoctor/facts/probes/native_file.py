@@ -56,6 +56,8 @@ def _problem(file: BinaryIO, head: bytes, size: int) -> str:
 
 
 def _elf(file: BinaryIO, head: bytes, size: int) -> str:
+    if len(head) < 6:
+        return "truncated"  # ends before it says of which width and byte order it is
     order = ">" if head[5] == 2 else "<"
     if head[4] == 2:
         segments_at, table_at = struct.unpack_from(f"{order}QQ", head, 32)

@@ -16,7 +16,7 @@ from .file_state import FileJudge
 from .imports import try_imports
 from .installed_files import hold_files
 from .library_files import read_torch_build, read_transformers_needs
-from .look_ahead import Ahead
+from .look_ahead import Ahead, Read
 from .native_marks import read_numpy_clients, read_openmp
 
 #: seconds that presence and sizes may take: a network file system may need them
@@ -33,13 +33,14 @@ def probe(ctx: Context) -> None:
     """Fill every fact of ``snapshot.packages``; reads ``snapshot.target``."""
     section = ctx.snapshot.packages
     ahead: Ahead | None = ctx.prepared.get("packages")
-    ready = ahead.result(min(ctx.deadline, time.monotonic() + FILES_S)) if ahead else {}
+    read = ahead.result(min(ctx.deadline, time.monotonic() + FILES_S)) if ahead else Read()
+    there = {read.site: read.distributions}
     folders, source = search_folders(ctx.snapshot.target)
     if not folders:
         for name in section.__struct_fields__:
             setattr(section, name, not_run(f"the folders of the target's packages are not known: {source}"))
         return
-    observe(section, "distributions", lambda: known(read_distributions(folders), source), source)
+    observe(section, "distributions", lambda: known(read_distributions(folders, there), source), source)
     names = [entry.name for entry in section.distributions.maybe() or ()]
     sites = site_folders(ctx.snapshot.target) or folders
     observe(section, "leftovers", lambda: known(read_leftovers(sites, [*names, *GUESSED]), ", ".join(sites)))
@@ -51,7 +52,7 @@ def probe(ctx: Context) -> None:
     found = section.distributions.need()
     observe(section, "orphans", lambda: known(read_orphans(sites, names), ", ".join(sites)))
     judge = FileJudge(min(ctx.deadline, time.monotonic() + FILES_S), _python_version(ctx.snapshot.target))
-    observe(section, "files", lambda: known(hold_files(found, judge, ready=ready), "RECORD"), "RECORD")
+    observe(section, "files", lambda: known(hold_files(found, judge, ready=read.sound()), "RECORD"), "RECORD")
     observe(section, "numpy_clients", lambda: known(read_numpy_clients(section.installed(), folders), "libraries"))
     if ctx.request.deep:
         judge = FileJudge(ctx.deadline - DEEP_RESERVE_S, judge.python)
