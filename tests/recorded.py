@@ -1,7 +1,8 @@
 """Recorded machines: tests/machines/<name>/facts.json and expected.json.
 
 ``facts.json`` is a whole snapshot, or ``{"base": "linux", "set": {"machine.shm": {fact}, ...}}``: the healthy
-machine of that base (tests/machines/_linux/<section>.json, one file a section) with some facts replaced. A path may
+machine of that base (tests/machines/_linux/<section>.json, one file a section; those that ``_cuda`` does not have
+are those of ``_linux``) with some facts replaced. A path may
 name a whole section (``"windows"``) or a fact; ``{"status": "failed", "reason": ...}`` makes it missing. Beside
 "set", ``"distributions": {"h11": null, "torch": {"version": "2.3.0"}, ...}`` takes installed distributions away,
 changes fields of some, and adds those that are new.
@@ -35,6 +36,8 @@ def _base_text(name: str) -> str:
     raw: dict[str, Any] = {"hfdoctor": "0", "elapsed_s": 0.25}
     for section in SECTIONS:
         path = folder / f"{section}.json"
+        if not path.exists() and name == "cuda":
+            path = MACHINES / "_linux" / f"{section}.json"
         if path.exists():
             raw[section] = json.loads(path.read_text("utf-8"))
     return json.dumps(raw)

@@ -28,7 +28,7 @@ def test_machine(name: str) -> None:
     assert set(wanted.get("unknown", [])) <= unknown
 
 
-@pytest.mark.parametrize("base", ["linux", "windows"])
+@pytest.mark.parametrize("base", ["linux", "windows", "cuda"])
 def test_base_machine_is_healthy(base: str) -> None:
     report = diagnose(recorded.build(base))
     wrong = {f.condition: f.summary for f in report.findings if f.outcome in ("fail", "crash")}
@@ -70,7 +70,7 @@ def test_any_fact_failed(name: str) -> None:
         assert not errors(findings) - before, path
 
 
-@pytest.mark.parametrize("base", ["linux", "windows"])
+@pytest.mark.parametrize("base", ["linux", "windows", "cuda"])
 def test_any_fact_failed_leaves_a_healthy_machine_without_findings(base: str) -> None:
     snapshot = recorded.build(base)
     for path in without_each_fact(snapshot):

@@ -25,6 +25,10 @@ class Goal(msgspec.Struct, frozen=True):
     """What the person wants to work; severities follow from it."""
 
     packages: tuple[str, ...] = ("transformers", "torch")
+    #: what torch must be able to compute on: cuda, rocm, mps, xpu, gpu (any of them), cpu; "" asks for nothing
+    require: str = ""
+    #: bytes that one GPU must have; 0 asks for nothing
+    min_vram: int = 0
 
 
 class Clue(msgspec.Struct):

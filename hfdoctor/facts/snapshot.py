@@ -10,6 +10,7 @@ from .fact import Fact
 from .sections.gpu import Gpu
 from .sections.hub import Hub
 from .sections.machine import Machine
+from .sections.native import Native
 from .sections.network import Network
 from .sections.packages import Packages
 from .sections.settings import Settings
@@ -48,6 +49,7 @@ class Snapshot(msgspec.Struct):
     hub: Hub = msgspec.field(default_factory=Hub)
     network: Network = msgspec.field(default_factory=Network)
     gpu: Gpu = msgspec.field(default_factory=Gpu)
+    native: Native = msgspec.field(default_factory=Native)
     #: None where the machine is not Windows
     windows: Windows | None = None
     probes: dict[str, ProbeRun] = {}
@@ -58,7 +60,7 @@ class Snapshot(msgspec.Struct):
 
 
 #: the sections in the order in which they are shown
-SECTIONS = ("machine", "target", "settings", "packages", "storage", "hub", "network", "gpu", "windows")
+SECTIONS = ("machine", "target", "settings", "packages", "storage", "hub", "network", "gpu", "native", "windows")
 
 
 class SnapshotError(Exception):

@@ -17,7 +17,7 @@ def prepare(request: Request) -> dict[str, Any]:
 
 def all_probes() -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
-    from . import hub, machine, network, packages, settings, storage, target
+    from . import gpu, hub, machine, native, network, packages, settings, storage, target
 
     on_windows: tuple[Probe, ...] = ()
     if sys.platform == "win32":
@@ -32,5 +32,7 @@ def all_probes() -> tuple[Probe, ...]:
         Probe("storage", storage.probe, after=("target", "settings"), budget_s=8.0),
         Probe("hub", hub.probe, after=("target",), budget_s=20.0),
         Probe("network", network.probe, after=("settings", "hub"), budget_s=15.0),
+        Probe("gpu", gpu.probe, after=("settings",), budget_s=15.0),
+        Probe("native", native.probe, after=("packages", "gpu"), budget_s=20.0),
         *on_windows,
     )
