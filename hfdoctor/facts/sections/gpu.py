@@ -103,14 +103,22 @@ class Rocm(msgspec.Struct, omit_defaults=True):
 
 
 class TorchDevice(msgspec.Struct, omit_defaults=True):
-    """One device as torch sees it, and how a small kernel went on it: ok, or the error's first line."""
+    """One device as torch sees it, and how a small kernel went on it.
+
+    ``ok`` is None where none was tried, or where it did not end in time (a first kernel may be compiled for minutes).
+    """
 
     name: str
     capability: str = ""
     ok: bool | None = None
+    #: the error's first line, "signal SIGSEGV", "timeout"; "" where it went well
     error: str = ""
     #: bytes
     memory_total: int | None = None
+    #: cuda (also ROCm), mps, xpu; "" where it is not told
+    kind: str = ""
+    #: its number among the devices of its kind, as torch counts (after CUDA_VISIBLE_DEVICES)
+    index: int | None = None
 
 
 class TorchWord(msgspec.Struct, omit_defaults=True):
