@@ -98,6 +98,11 @@ class Index:
             name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
             return cast("bytes", archive.read(name)).decode("utf-8", "replace")
 
+    def text_of(self, wheel: PublishedFile, name: str) -> str:
+        """One file of a wheel as text; KeyError where the wheel has no such file."""
+        with self._open(wheel) as archive:
+            return cast("bytes", archive.read(name)).decode("utf-8", "replace")
+
     def wheel_named(self, project: str, filename: str) -> PublishedFile:
         return next(file for file in self.files(project) if file.filename == filename)
 

@@ -20,7 +20,16 @@ from hfdoctor.knowledge.sizes import load_install_sizes
 from hfdoctor.knowledge.wheels import load_wheel_tags
 
 FOLDER = Path(knowledge.__file__).parent
-PUBLIC_HOSTS = {"pypi.org", "github.com", "devguide.python.org"}
+PUBLIC_HOSTS = {
+    "pypi.org",
+    "github.com",
+    "devguide.python.org",
+    "docs.nvidia.com",
+    "developer.nvidia.com",
+    "pci-ids.ucw.cz",
+    "pytorch.org",
+    "rocm.docs.amd.com",
+}
 
 
 def loaders() -> dict[str, Callable[[], tuple[Any, ...]]]:
