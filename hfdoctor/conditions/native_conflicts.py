@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from ..facts.sections.packages import Distribution, ImportTrial, OpenMPRuntime
 from ..facts.snapshot import Snapshot
-from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .reinstall import python_of
 from .seen_imports import explained_elsewhere, may_be_error
+from .told_packages import known_from_text, torch_told
 
 
 def _trial_of(s: Snapshot, condition: str) -> ImportTrial | None:
@@ -29,6 +30,8 @@ def _numpy_abi(s: Snapshot, goal: Goal) -> Verdict:
         return Skip("no_numpy")
     major = numpy.version.partition(".")[0]
     trial = _trial_of(s, "numpy-abi")
+    if trial is None and known_from_text(s):
+        return _numpy_told(s, installed, numpy, major)
     clients = s.packages.numpy_clients.maybe() if trial else s.packages.numpy_clients.need()
     # modules built with NumPy 2 run on NumPy 1 too, as far as their metadata allow
     old = [client for client in clients or () if client.built_with == "1" and major not in ("", "0", "1")]
@@ -55,6 +58,34 @@ def _numpy_abi(s: Snapshot, goal: Goal) -> Verdict:
     return Fail("abi", severity, "derived", clues, fields, treatment, len(clues))
 
 
+def _numpy_told(s: Snapshot, installed: dict[str, Distribution], numpy: Distribution, major: str) -> Verdict:
+    """By the table of published torch releases, where the files were not seen."""
+    if major in ("", "0", "1"):
+        return Pass(1, [Clue(s.packages.distributions, numpy.version, "fits", {"numpy": major})])
+    version = torch_told(s)
+    if not version:
+        return Skip("no_torch") if version == "" else Unknown("two_torches")
+    from ..knowledge.generations import numpy_build
+
+    # where the system is not told, a release that needs NumPy 1 on every one of them does so here, too
+    os = s.machine.os.maybe()
+    systems = [os.system] if os else ["linux", "windows", "macos"]
+    rows = [numpy_build("torch", version, system) for system in systems]
+    row = rows[0]
+    if row is None or None in rows:
+        if any(rows):
+            return Unknown("system_not_told", {"version": version, "numpy": numpy.version})
+        return Pass(1, [Clue(s.packages.distributions, numpy.version, "fits", {"numpy": major})])
+    fields: dict[str, Plain] = {"package": "torch", "version": version, "numpy": numpy.version}
+    fields |= {"source": row.source, "as_of": row.as_of.isoformat()}
+    clues = [
+        Clue(s.packages.distributions, f"torch {version}", "row", fields),
+        Clue(s.packages.distributions, numpy.version, "installed", fields),
+    ]
+    treatment = Treatment("confirm", _numpy_cure(s, installed, "torch"))
+    return Fail("abi", "warning", "table", clues, fields, treatment, len(clues))
+
+
 def _numpy_cure(s: Snapshot, installed: dict[str, Distribution], package: str) -> list[Step]:
     python = python_of(s)
     without_pip = s.target.pip.absent or (package in installed and installed[package].installer.startswith("uv"))
@@ -67,12 +98,17 @@ NUMPY_ABI = Condition(
     id="numpy-abi",
     family="installation",
     title="A compiled module was built for NumPy 1, and NumPy 2 is installed",
-    reads=("packages", "target"),
+    reads=("packages", "target", "machine"),
     detect=_numpy_abi,
     words={
         "no_numpy": "NumPy is not installed",
         "fits": "the compiled modules go together with NumPy {numpy}",
         "works": "{package} was seen working with NumPy {numpy}",
+        "no_torch": "the text names no torch",
+        "two_torches": "the text names two versions of torch, or one that is none",
+        "system_not_told": "torch {version} goes with NumPy {numpy} on some systems only, and which one this is "
+        "was not told",
+        "row": "torch {version} was published for NumPy 1 ({source}, read {as_of})",
         "abi": "{package} {version} was compiled for NumPy 1 and cannot use NumPy {numpy}",
         "seen": "using {package} fails: {message}",
         "built": "{path} asks for NumPy 1's module only",

@@ -10,10 +10,11 @@ from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
 from .closure import Ask, closure_of
 from .install_steps import install
-from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .reinstall import torch_index
 from .requirement_lines import fits, parse
 from .seen_imports import explained_elsewhere, may_be_error
+from .told_packages import known_from_text, pairs_told, torch_told
 
 #: compiled against one torch, and asking for exactly that one in their metadata
 COMPANIONS = ("torchvision", "torchaudio", "torchtext", "torchdata", "torchcodec", "xformers")
@@ -57,6 +58,8 @@ class Mismatch(NamedTuple):
 def _companions(s: Snapshot, goal: Goal) -> Verdict:
     installed = s.packages.installed()
     torch = installed.get("torch")
+    if known_from_text(s):
+        return _companions_told(s, goal)
     if torch is None or torch.problem:
         return Skip("no_torch")
     present = [name for name in (*COMPANIONS, *TRITONS) if name in installed and not installed[name].problem]
@@ -74,6 +77,26 @@ def _companions(s: Snapshot, goal: Goal) -> Verdict:
     if not found:
         return Pass(len(present), [Clue(s.packages.distributions, [f"{n} {installed[n].version}" for n in present])])
     return _fail(s, goal, torch, found)
+
+
+def _companions_told(s: Snapshot, goal: Goal) -> Verdict:
+    """The same of a machine that is known from a text: names and versions, held against the published releases."""
+    installed = s.packages.installed()
+    version = torch_told(s)
+    if version == "":
+        return Skip("no_torch")
+    if version is None:
+        return Unknown("two_torches", clues=[Clue(s.packages.torch_build), Clue(s.packages.distributions, "torch")])
+    present = [installed[name] for name in (*COMPANIONS, *TRITONS) if name in installed]
+    if not present:
+        return Skip("none")
+    found = []
+    for told in pairs_told(s, version, present):
+        clue = Clue(s.packages.distributions, f"{told.name} {told.version}", told.says, told.fields)
+        found.append(Mismatch(told.name, told.version, clue, "warning", "table", told.rebuild, told.pinned))
+    if not found:
+        return Pass(len(present), [Clue(s.packages.distributions, [f"{one.name} {one.version}" for one in present])])
+    return _fail(s, goal, Distribution("torch", version, ""), found)
 
 
 def _by_metadata(s: Snapshot, goal: Goal, torch: Distribution) -> list[Mismatch]:
@@ -205,7 +228,8 @@ def _fail(s: Snapshot, goal: Goal, torch: Distribution, found: Sequence[Mismatch
         "torch_path": torch.path,
     }
     clues = [one.clue for one in found]
-    clues.append(Clue(s.packages.distributions, f"torch {torch.version}", "torch_is", fields))
+    says = "torch_is" if torch.path else "torch_said"
+    clues.append(Clue(s.packages.distributions, f"torch {torch.version}", says, fields))
     stops = any(one.name == STOPS_TRANSFORMERS and one.severity == "error" for one in found)
     says = "stops" if stops else "triton" if all(name in TRITONS for name in names) else "mismatch"
     return Fail(says, worst.severity, basis, clues, fields, _cure(s, torch, found, names), len(clues))
@@ -238,10 +262,12 @@ def _cure(s: Snapshot, torch: Distribution, found: Sequence[Mismatch], names: Se
 def _too_old(s: Snapshot, goal: Goal) -> Verdict:
     installed = s.packages.installed()
     torch, transformers = installed.get("torch"), installed.get("transformers")
-    if torch is None or transformers is None:
+    if transformers is None or (torch is None and not known_from_text(s)):
         return Skip("not_both")
+    if known_from_text(s):
+        return _too_old_told(s, transformers)
     build = s.packages.torch_build.maybe()
-    version = torch.version if not torch.problem else build.version if build else ""
+    version = "" if torch is None else torch.version if not torch.problem else build.version if build else ""
     needs = s.packages.transformers_needs.need()
     if not needs.minimum_torch:
         return Pass(1, [Clue(s.packages.transformers_needs, needs.version, "no_minimum")])
@@ -270,6 +296,33 @@ def _too_old(s: Snapshot, goal: Goal) -> Verdict:
     return Fail(says, severity, basis, clues, fields, Treatment("confirm", steps), len(clues))
 
 
+def _too_old_told(s: Snapshot, transformers: Distribution) -> Verdict:
+    """The same by the table of published releases, where the transformers' own files were not seen."""
+    version = torch_told(s)
+    if version == "":
+        return Skip("not_both")
+    if version is None:
+        return Unknown("two_torches", clues=[Clue(s.packages.torch_build), Clue(s.packages.distributions, "torch")])
+    from ..knowledge.generations import torch_for_transformers
+
+    row = torch_for_transformers(transformers.version)
+    if row is None:
+        return Unknown("no_row", {"transformers": transformers.version})
+    minimum = row.enforced or row.declared
+    fields: dict[str, Plain] = {"torch": version, "minimum": minimum, "transformers": transformers.version}
+    fields |= {"source": row.source, "as_of": row.as_of.isoformat()}
+    clues = [
+        Clue(s.packages.distributions, f"transformers {transformers.version}", "row", fields),
+        Clue(s.packages.distributions, f"torch {version}", "torch_said", fields),
+    ]
+    if not _is_older(version, minimum):
+        return Pass(1, clues[:1])
+    steps = [Step(install(s, [f"torch>={minimum}"], *torch_index(version)), "newer_torch", fields, network=True)]
+    steps.append(Step(says="older_transformers", fields=fields))
+    says = "disabled_by" if row.enforced else "below"
+    return Fail(says, "warning", "table", clues, fields, Treatment("confirm", steps), len(clues))
+
+
 def _is_older(version: str, minimum: str) -> bool:
     # plain comparison, as transformers does it: 2.6.0a0 of a container is older than 2.6.0 to it, too
     from packaging.version import InvalidVersion, Version
@@ -289,6 +342,10 @@ TORCH_TOO_OLD = Condition(
     words={
         "not_both": "transformers and torch are not both installed",
         "no_minimum": "this transformers names no oldest torch",
+        "no_row": "which torch transformers {transformers} asks for is in no table",
+        "two_torches": "the text names two versions of torch, or one that is none",
+        "row": "transformers {transformers} asks for torch {minimum} or newer ({source}, read {as_of})",
+        "torch_said": "torch {torch} is installed",
         "minimum_is": "transformers {transformers} asks for torch {minimum} or newer: {path}",
         "torch_is": "torch {torch} is in {torch_path}",
         "disabled": "importing {package} said that PyTorch is being disabled",
@@ -304,7 +361,7 @@ COMPANION_MISMATCH = Condition(
     id="torch-companion-mismatch",
     family="packages",
     title="torchvision, torchaudio or another companion was made for another torch",
-    reads=("packages", "target"),
+    reads=("packages", "target", "gpu"),
     detect=_companions,
     words={
         "no_torch": "torch is not installed",
@@ -314,7 +371,14 @@ COMPANION_MISMATCH = Condition(
         "triton": "{names} is not the one that torch {torch} asks for: torch.compile may fail",
         "asks": "{by} {by_version} asks for {asked}",
         "torch_asks": "{by} {by_version} asks for {asked}, but {installed} is installed",
+        "two_torches": "the text names two versions of torch: whose companions these are is not clear",
         "torch_is": "torch {torch} is in {torch_path}",
+        "torch_said": "torch {torch} is installed",
+        "nightly": "{by} {by_version} is a nightly build of {day}, torch is one of {torch_day}",
+        "row_older": "{by} {by_version} is older than {oldest}, which was published for torch {first} "
+        "({source}, read {as_of})",
+        "built_cpu": "{by} {stated} is a build without GPU, torch is a build for {torch_build}: "
+        "its operators cannot run on the GPU",
         "built": "{by} {stated} is a build for {build}, torch is a build for {torch_build}: "
         "its compiled part cannot be loaded",
         "row": "{by} {by_version} was published for {asked} ({source}, read {as_of})",
