@@ -2,8 +2,7 @@
 
 A reader of its own: pyelftools takes 70 ms to be imported and 3 to 40 ms for a library of torch, this one under half a
 millisecond. It follows the program headers as the system's loader does (section headers may be stripped), reads
-a few blocks of 16 KiB and no symbol tables but for ``needed_symbols`` and ``lacks``. The tests hold it against
-pyelftools on real libraries.
+a few blocks of 16 KiB and no symbol tables (see elf_symbols). The tests hold it against pyelftools on real libraries.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ _MOST_SEGMENTS = 512
 _MOST_DYNAMIC = 4096
 _MOST_VERSIONS = 16384
 _LONGEST_STRING = 64 * 1024
-_MOST_SYMBOLS = 1 << 20
 
 
 class Malformed(Exception):
@@ -81,11 +79,11 @@ class Elf(msgspec.Struct):
 
 def read_elf(file: File) -> Elf:
     """Read the headers of ``file``. Raises Malformed, OSError; never reads symbol tables."""
-    return _Reader(file).read()
+    return ElfReader(file).read()
 
 
-class _Reader:
-    """The place of things in one file."""
+class ElfReader:
+    """The places of things in one file. Raises Malformed, OSError; struct.error for tables that break off."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -273,119 +271,3 @@ class _Reader:
                     return data[begin : begin + min(content, 64)].hex()
                 at = begin + (content + 3 & ~3)
         return ""
-
-    def symbols(self, first: int, count: int) -> list[tuple[int, int, int]]:
-        """Name, binding and section of the symbols from number ``first``."""
-        table = self.one(6)
-        if table is None:
-            return []
-        size = 24 if self.wide else 16
-        data = self.whole(self.place(table) + first * size, count * size)
-        if self.wide:
-            return [(name, info >> 4, section) for name, info, _, section, _, _ in self.each("IBBHQQ", data)]
-        return [(name, info >> 4, section) for name, _, _, info, _, section in self.each("IIIBBH", data)]
-
-    def each(self, form: str, data: bytes) -> list[tuple[int, ...]]:
-        return list(struct.iter_unpack(self.order + form, data))
-
-    def undefined_count(self) -> int:
-        """How many symbols stand before the first that the file defines for others."""
-        table = self.one(0x6FFFFEF5)
-        if table is not None:
-            return min(int(self.unpack("II", self.whole(self.place(table), 8))[1]), _MOST_SYMBOLS)
-        table = self.one(4)
-        if table is None:
-            return 0
-        return min(int(self.unpack("II", self.whole(self.place(table), 8))[1]), _MOST_SYMBOLS)
-
-    def index_of(self, name: str) -> int:
-        """The number of the symbol ``name`` if the file defines it for others, else 0 (through its hash tables)."""
-        raw = name.encode("utf-8", "surrogateescape")
-        table = self.one(0x6FFFFEF5)
-        if table is None:
-            return self._index_by_old_hash(name, raw)
-        start = self.place(table)
-        buckets, first, words, _ = self.unpack("IIII", self.whole(start, 16))
-        if not buckets:
-            return 0
-        value = 5381
-        for byte in raw:
-            value = (value * 33 + byte) & 0xFFFFFFFF
-        chains = start + 16 + words * (8 if self.wide else 4)
-        index = int(self.unpack("I", self.whole(chains + 4 * (value % buckets), 4))[0])
-        chains += 4 * buckets
-        for _ in range(_MOST_SYMBOLS):
-            if index < first:
-                return 0
-            entry = self.unpack("I", self.whole(chains + 4 * (index - first), 4))[0]
-            if entry | 1 == value | 1 and self._is(index, name):
-                return index
-            if entry & 1:
-                return 0
-            index += 1
-        return 0
-
-    def _index_by_old_hash(self, name: str, raw: bytes) -> int:
-        table = self.one(4)
-        if table is None:
-            return 0
-        start = self.place(table)
-        buckets, total = self.unpack("II", self.whole(start, 8))
-        if not buckets:
-            return 0
-        value = 0
-        for byte in raw:
-            value = (value << 4) + byte
-            high = value & 0xF0000000
-            value = (value ^ (high >> 24)) & ~high & 0xFFFFFFFF
-        index = int(self.unpack("I", self.whole(start + 8 + 4 * (value % buckets), 4))[0])
-        for _ in range(min(total, _MOST_SYMBOLS)):
-            if not index:
-                return 0
-            if self._is(index, name):
-                return index
-            index = int(self.unpack("I", self.whole(start + 8 + 4 * (buckets + index), 4))[0])
-        return 0
-
-    def _is(self, index: int, name: str) -> bool:
-        at, _, section = self.symbols(index, 1)[0]
-        return section != 0 and self.string(at) == name
-
-
-def needed_symbols(file: File, provider: str) -> list[str]:
-    """The names of the symbols that ``file`` wants in a version of the library ``provider`` (its SONAME).
-
-    With ``provider`` "" those that it wants in no version. Weak ones are left out. Raises Malformed, OSError.
-    """
-    reader = _Reader(file)
-    try:
-        reader.load_tags()
-        wanted = {index for name, versions in reader.needed_versions() if name == provider for _, index, _ in versions}
-        if not provider:
-            wanted = {0, 1}
-        count = reader.undefined_count()
-        table = reader.one(0x6FFFFFF0)
-        if not count or not wanted or (table is None and provider):
-            return []
-        symbols = reader.symbols(0, count)
-        indexes = [1] * count
-        if table is not None:
-            data = reader.whole(reader.place(table), 2 * count)
-            indexes = [index & 0x7FFF for (index,) in reader.each("H", data)]
-        return [
-            reader.string(name)
-            for (name, binding, section), index in zip(symbols, indexes, strict=True)
-            if index in wanted and section == 0 and binding == 1 and name
-        ]
-    except struct.error as error:
-        raise Malformed("malformed", str(error)) from error
-
-
-def lacks(file: File, names: list[str]) -> list[str]:
-    """Those of ``names`` that ``file`` does not define for others. Raises Malformed, OSError."""
-    reader = _Reader(file)
-    try:
-        reader.load_tags()
-        return [name for name in names if not reader.index_of(name)]
-    except struct.error as error:
-        raise Malformed("malformed", str(error)) from error

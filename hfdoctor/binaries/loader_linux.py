@@ -5,7 +5,7 @@ The order is that of glibc's ld.so(8), or of musl where the program asks for tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 import msgspec
@@ -76,6 +76,8 @@ class LinuxProcess:
         self._images: dict[tuple[int, int], Elf | Malformed] = {}
         self._opened: dict[str, tuple[tuple[int, int], Elf | Malformed] | None] = {}
         self._cache: Cache | None = None
+        #: asked for what was loaded at once; set from outside by who knows which symbols are worth a look
+        self.check_symbols: Callable[[list[Library]], list[Flaw]] = lambda libraries: []
         real = files.real(program)
         image = self._open(real)
         if image is None:
@@ -97,6 +99,7 @@ class LinuxProcess:
         before = len(self.loaded)
         flaws = self._map([(path, None)])
         flaws += self._version_flaws(self.loaded[before:])
+        flaws += self.check_symbols(self.loaded[before:])
         if flaws:
             del self.loaded[before:]
         return flaws
@@ -114,6 +117,11 @@ class LinuxProcess:
             if name in library.names:
                 return library
         return None
+
+    def look_at(self, path: str) -> Elf | Malformed | None:
+        """What the library at ``path`` says, whether it is loaded or not; None if it cannot be opened."""
+        opened = self._open(path)
+        return opened[1] if opened is not None else None
 
     def _map(self, wanted: list[tuple[str, Library | None]], forgiving: bool = False) -> list[Flaw]:
         """Load each and, level by level, what they need."""
