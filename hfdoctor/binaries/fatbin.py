@@ -1,0 +1,178 @@
+"""For which NVIDIA GPUs a library was built: the headers in its CUDA fat binaries.
+
+A section ``.nv_fatbin`` (PE: ``.nv_fatb``) is a run of containers, one a compiled source file, padded with zeros to a
+multiple of eight bytes. A container has a header (u32 magic, u16 version, u16 header size, u64 payload size) and
+entries; an entry has a header and a payload, which is never read here:
+
+=======  ====  ================================================================
+ offset  type  meaning
+=======  ====  ================================================================
+      0  u16   kind: 1 PTX, 2 machine code
+      4  u32   size of this header
+      8  u64   size of the payload
+     24  u16   minor and (at 26) major version: for PTX that of its language
+     28  u32   architecture: 90, 120
+     40  u64   flags: bit 20 for one chip only (sm_90a), bit 21 for its family (sm_120f); the lower ones tell how the
+               payload is compressed
+=======  ====  ================================================================
+
+Which of the targets are support is judged by ``judge_targets``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from typing import NamedTuple
+
+from .sections import NotReadable, Reader, Section, named_sections
+
+MAGIC = 0xBA55ED50
+#: what it is called in ELF files; PE files keep eight characters. ``__nv_relfatbin`` has the parts of a library that
+#: was linked for the device too (-rdc): its machine code stands linked in ``.nv_fatbin``, its PTX stays where it was
+SECTION, PARTS_SECTION = ".nv_fatbin", "__nv_relfatbin"
+
+PTX, MACHINE_CODE = 1, 2
+ONE_CHIP, FAMILY = 1 << 20, 1 << 21
+
+#: headers in one library, entries in one container, zero bytes between two containers
+MAX_HEADERS, MAX_ENTRIES, MAX_GAP = 400_000, 512, 1 << 20
+
+_CONTAINER = struct.Struct("<IHHQ")
+_ENTRY = struct.Struct("<HHIQIIHHIIIQ")
+
+
+class Target(NamedTuple):
+    """What an entry was built for: architecture 90, suffix "a", "f" or "", PTX or machine code."""
+
+    architecture: int
+    suffix: str
+    ptx: bool
+
+    def __str__(self) -> str:
+        return f"{'compute' if self.ptx else 'sm'}_{self.architecture}{self.suffix}"
+
+
+class Container(NamedTuple):
+    """The entries of one container: target -> bytes of its payload, and the newest version of its PTX."""
+
+    targets: dict[Target, int]
+    ptx_version: tuple[int, int]
+
+
+class FatBinary(NamedTuple):
+    """What a library was built for. ``few``: targets of a part of the kernels only, which are no support."""
+
+    code: list[str]
+    ptx: list[str]
+    few: list[str]
+    containers: int
+    #: version of the PTX in ``ptx`` ("8.7"), "" without
+    ptx_isa: str = ""
+
+
+def read_fat_binary(reader: Reader) -> FatBinary | None:
+    """The targets of the CUDA code in a library; None where it has none.
+
+    Raises NotReadable for what is no library, is cut off, or holds something else than a fat binary, and OSError.
+    """
+    sections = named_sections(reader, frozenset({SECTION, PARTS_SECTION}))
+    linked = [found for section in sections if section.name == SECTION for found in containers_of(reader, section)]
+    parts = [found for section in sections if section.name == PARTS_SECTION for found in containers_of(reader, section)]
+    if not linked and not parts:
+        return None
+    judged = judge_targets(linked or parts)
+    if parts and linked and not judged.ptx and len(linked) <= len(parts):
+        # linked for the device as a whole: for a newer GPU the driver links the PTX of the parts anew
+        of_parts = judge_targets(parts)
+        few = sorted({*judged.few} - {*of_parts.ptx})
+        return judged._replace(ptx=of_parts.ptx, ptx_isa=of_parts.ptx_isa, few=few)
+    return judged
+
+
+def judge_targets(containers: list[Container]) -> FatBinary:
+    """Which targets are support: those that more than half as many containers have as have the commonest one.
+
+    A build compiles every source for its list, so that each of the list is in nearly every container; sources with
+    kernels for some chips alone bring along more. Half is far from both: of torch's own builds a target of the list is
+    in every container, any other in fewer than one of six. A library made of several parts (onnxruntime-gpu) has its
+    common kernels in half of its containers and leaves old GPUs out of a third of those.
+    A target whose payloads together are below a hundredth of the largest target's is none either: empty containers.
+    """
+    number: Counter[Target] = Counter()
+    volume: Counter[Target] = Counter()
+    for container in containers:
+        number.update(container.targets.keys())
+        volume.update(container.targets)
+    most = {ptx: max((volume[target] for target in volume if target.ptx == ptx), default=0) for ptx in (True, False)}
+    commonest = max(number.values(), default=0)
+    code, ptx, few = [], [], []
+    for target in sorted(number):
+        if 2 * number[target] <= commonest or 100 * volume[target] < most[target.ptx]:
+            few.append(str(target))
+        else:
+            (ptx if target.ptx else code).append(str(target))
+    newest = max((container.ptx_version for container in containers), default=(0, 0))
+    return FatBinary(code, ptx, few, len(containers), f"{newest[0]}.{newest[1]}" if ptx else "")
+
+
+def containers_of(reader: Reader, section: Section) -> list[Container]:
+    """Every container of a section, from header to header. Raises NotReadable, OSError."""
+    at, end, headers = section.offset, section.offset + section.size, 0
+    found = []
+    while (at := _next_container(reader, at, end)) < end:
+        if end - at < _CONTAINER.size:
+            raise NotReadable(f"the fat binary at byte {at} of it is longer than the section it is in")
+        magic, _, header_size, payload = _CONTAINER.unpack(reader.read(at, _CONTAINER.size))
+        if magic != MAGIC:
+            raise NotReadable(f"at byte {at} of it stands {magic:08x} where a fat binary should begin")
+        if header_size < _CONTAINER.size or at + header_size + payload > end:
+            raise NotReadable(f"the fat binary at byte {at} of it is longer than the section it is in")
+        container, entries = _entries(reader, at + header_size, at + header_size + payload)
+        found.append(container)
+        headers += 1 + entries
+        if headers > MAX_HEADERS:
+            raise NotReadable(f"it has more than {MAX_HEADERS} pieces of GPU code")
+        at += header_size + payload
+    return found
+
+
+def _entries(reader: Reader, at: int, end: int) -> tuple[Container, int]:
+    targets: dict[Target, int] = {}
+    version, count = (0, 0), 0
+    while at < end:
+        if end - at < _ENTRY.size:
+            raise NotReadable(f"the piece of GPU code at byte {at} of it is longer than the fat binary it is in")
+        kind, _, header_size, payload, _, _, minor, major, architecture, _, _, flags = _ENTRY.unpack(
+            reader.read(at, _ENTRY.size)
+        )
+        if header_size < _ENTRY.size or at + header_size + payload > end:
+            raise NotReadable(f"the piece of GPU code at byte {at} of it is longer than the fat binary it is in")
+        count += 1
+        if count > MAX_ENTRIES:
+            raise NotReadable(f"one of its fat binaries has more than {MAX_ENTRIES} pieces")
+        if kind in (PTX, MACHINE_CODE):
+            if not 10 <= architecture < 10_000:
+                raise NotReadable(f"the piece of GPU code at byte {at} of it is for architecture {architecture}")
+            suffix = "a" if flags & ONE_CHIP else "f" if flags & FAMILY else ""
+            target = Target(architecture, suffix, kind == PTX)
+            targets[target] = targets.get(target, 0) + payload
+            if kind == PTX:
+                version = max(version, (major, minor))
+        at += header_size + payload
+    return Container(targets, version), count
+
+
+def _next_container(reader: Reader, at: int, end: int) -> int:
+    """The first place from ``at`` on that is not zero, in steps of eight; ``end`` where there is none."""
+    begin, length = at, 8  # there is often no gap at all, and seldom one of more than eight bytes
+    while at < end:
+        piece = reader.read(at, min(length, end - at))
+        rest = piece.lstrip(b"\0")
+        if rest:
+            return at + (len(piece) - len(rest)) // 8 * 8
+        at += len(piece)
+        length = 4096
+        if at - begin > MAX_GAP:
+            raise NotReadable(f"it holds only zero bytes around byte {begin} where GPU code should be")
+    return end
