@@ -18,6 +18,8 @@ PREFIXES = (
     *("USE_TORCH", "USE_TF", "USE_FLAX", "CUDA_", "CUDNN_", "NCCL_", "NVIDIA_", "HIP_", "HSA_", "ROCM_", "ROCR_"),
     *("TRITON_", "OMP_", "KMP_", "MKL_", "GOMP_", "OPENBLAS_", "NUMEXPR_", "VECLIB_", "PYTHON", "PIP_", "UV_"),
     *("PIPX_", "PYENV_", "CONDA_", "MAMBA_", "XDG_", "LC_", "WSL_", "DYLD_", "ONEDRIVE"),
+    # which GPUs a program may see, in the words of Intel, SYCL and AMD
+    *("ZE_", "ONEAPI_", "SYCL_", "GPU_", "AMD_"),
 )
 NAMES = frozenset(
     {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY"}
