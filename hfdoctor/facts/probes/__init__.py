@@ -32,7 +32,7 @@ def all_probes() -> tuple[Probe, ...]:
         Probe("storage", storage.probe, after=("target", "settings"), budget_s=8.0),
         Probe("hub", hub.probe, after=("target",), budget_s=20.0),
         Probe("network", network.probe, after=("settings", "hub"), budget_s=15.0),
-        Probe("gpu", gpu.probe, after=("settings",), budget_s=15.0),
+        Probe("gpu", gpu.probe, after=("machine",), budget_s=16.0),
         Probe("native", native.probe, after=("packages", "gpu"), budget_s=300.0),  # --deep asks torch in it
         *on_windows,
     )
