@@ -8,6 +8,8 @@ from __future__ import annotations
 from . import (
     cache,
     cache_places,
+    cuda_missing,
+    cuda_mixed,
     extension_fit,
     hub,
     installation,
@@ -32,6 +34,8 @@ FAMILIES: tuple[tuple[Condition, ...], ...] = (
     versions.CONDITIONS,
     torch_pairs.CONDITIONS,
     optional_packages.CONDITIONS,
+    cuda_mixed.CONDITIONS,
+    cuda_missing.CONDITIONS,
     extension_fit.CONDITIONS,
     platform_fit.CONDITIONS,
     installation.CONDITIONS,

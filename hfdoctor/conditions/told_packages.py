@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..knowledge.companions import Companion
 
 #: local parts that PyTorch's own builds carry; anything else was built from source or by another maker
-_BUILD = re.compile(r"(cpu|xpu|cu\d+|rocm[\d.]+)(?:\.with\.pypi\.cudnn)?\Z")
+_BUILD = r"(cpu|xpu|cu\d+|rocm[\d.]+)(?:\.with\.pypi\.cudnn)?\Z"
 #: companions whose releases belong to one torch each, with a row for each
 _PAIRED = ("torchvision", "torchaudio")
 #: nightly builds of one day are made from each other; a companion's build may be some days late
@@ -81,7 +81,7 @@ def _wrong_release(entry: Distribution, theirs: Version, ours: Version) -> Told 
         return Told(
             entry.name, entry.version, "nightly", {**fields, "day": str(theirs.dev), "torch_day": str(ours.dev)}
         )
-    if theirs.local and not _BUILD.match(theirs.local):
+    if theirs.local and not re.match(_BUILD, theirs.local):
         return None  # built from source, perhaps against this very torch
     row, rows = _row(entry.name, theirs)
     if row is None:
@@ -106,7 +106,7 @@ def _wrong_release(entry: Distribution, theirs: Version, ours: Version) -> Told 
 
 
 def _wrong_build(s: Snapshot, entry: Distribution, theirs: Version, ours: Version) -> Told | None:
-    match = _BUILD.match(theirs.local or "")
+    match = re.match(_BUILD, theirs.local or "")
     own = torch_kind(s, ours)
     if match is None or not own:
         return None
@@ -122,7 +122,7 @@ def _wrong_build(s: Snapshot, entry: Distribution, theirs: Version, ours: Versio
 
 def torch_kind(s: Snapshot, ours: Version) -> str:
     """cpu, xpu, cu126, rocm6.1; "" where the text does not say."""
-    match = _BUILD.match(ours.local or "")
+    match = re.match(_BUILD, ours.local or "")
     if match:
         return match[1]
     build = s.packages.torch_build.maybe()
@@ -147,7 +147,7 @@ def _read(version: str) -> Version | None:
 
 
 def _released(version: Version) -> bool:
-    return not version.is_prerelease and (not version.local or bool(_BUILD.match(version.local)))
+    return not version.is_prerelease and (not version.local or bool(re.match(_BUILD, version.local)))
 
 
 def _older(version: Version, than: str) -> bool:

@@ -262,12 +262,14 @@ def _cure(s: Snapshot, torch: Distribution, found: Sequence[Mismatch], names: Se
 def _too_old(s: Snapshot, goal: Goal) -> Verdict:
     installed = s.packages.installed()
     torch, transformers = installed.get("torch"), installed.get("transformers")
-    if transformers is None or (torch is None and not known_from_text(s)):
+    if transformers is None:
         return Skip("not_both")
     if known_from_text(s):
         return _too_old_told(s, transformers)
+    if torch is None:
+        return Skip("not_both")
     build = s.packages.torch_build.maybe()
-    version = "" if torch is None else torch.version if not torch.problem else build.version if build else ""
+    version = torch.version if not torch.problem else build.version if build else ""
     needs = s.packages.transformers_needs.need()
     if not needs.minimum_torch:
         return Pass(1, [Clue(s.packages.transformers_needs, needs.version, "no_minimum")])

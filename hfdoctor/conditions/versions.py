@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from ..facts.sections.packages import ImportTrial
 from ..facts.snapshot import Snapshot
 from .closure import FAMILY, Ask, Closure, by_culprit, closure_of
+from .cuda_missing import concerns_triton
+from .cuda_names import concerns_cuda
 from .import_checks import ImportCheck, failing_checks
 from .install_steps import can_all_hold, install, install_like, joined
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
@@ -72,7 +74,7 @@ def _sorted_out(s: Snapshot, closure: Closure, *, skew: bool) -> tuple[dict[str,
     missing: dict[str, list[Ask]] = {}
     wrong: dict[str, list[Ask]] = {}
     for name, asks in by_culprit(closure.broken).items():
-        if concerns_companions(name, asks):
+        if concerns_companions(name, asks) or concerns_cuda(name, asks) or concerns_triton(name, asks):
             continue
         asks = [ask for ask in asks if not (ask.by == "transformers" and name == "torch")]
         if asks and asks[0].installed is None:
