@@ -12,7 +12,11 @@ from .options import OutputFile, emit, known_ids, observing, output_option
 @click.command(name="check", context_settings={"help_option_names": ["-h", "--help"]})
 @observing
 @click.option(
-    "--snapshot", "snapshot_file", metavar="FILE", help="Judge the facts in FILE (- for standard input) instead."
+    "--snapshot",
+    "snapshot_file",
+    metavar="FILE",
+    help="Judge another machine instead: a snapshot, or what torch's collect_env, transformers env, nvidia-smi, "
+    "pip list ... printed there (- for standard input).",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @output_option

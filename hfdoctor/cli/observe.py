@@ -42,17 +42,35 @@ def _load_the_judges() -> None:
 
 
 def replay(file: str, *, anonymise: bool) -> Snapshot:
-    """Read a snapshot from ``file`` (``-``: standard input). Raises click.UsageError if it is none."""
-    from ..facts.snapshot import SnapshotError, load
+    """Read a snapshot, or a description that another tool printed, from ``file`` (``-``: standard input).
+
+    Raises click.UsageError if it is neither.
+    """
+    from ..facts.snapshot import SnapshotError
 
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        snapshot = load(data, "standard input" if file == "-" else file)
+        snapshot = _read(data, "standard input" if file == "-" else file)
     except OSError as error:
         raise click.UsageError(f"--snapshot: cannot read {file}: {error.strerror or error}") from None
     except SnapshotError as error:
         raise click.UsageError(f"--snapshot: {error}") from None
     return _masked(snapshot, own_machine=False) if anonymise else snapshot
+
+
+def _read(data: bytes, name: str) -> Snapshot:
+    """The snapshot in ``data``: hfdoctor's own, or made of what people paste. Raises SnapshotError if there is none."""
+    from ..facts.snapshot import SnapshotError, load
+
+    head = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"{") and (b"hfdoctor." in head or b'"snapshot"' in data):
+        return load(data, name)  # one of ours, and if it is damaged it must not be taken for a text
+    from ..facts.readers import read_bytes
+
+    try:
+        return read_bytes(data)
+    except SnapshotError as error:
+        raise SnapshotError(f"{name} is not a snapshot, and {error}") from None
 
 
 def _masked(snapshot: Snapshot, *, own_machine: bool) -> Snapshot:

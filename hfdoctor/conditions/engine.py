@@ -225,6 +225,9 @@ def _remedy(condition: Condition, treatment: Treatment | None) -> Remedy | None:
 def _target_line(snapshot: Snapshot) -> TargetLine:
     chosen = snapshot.target.chosen.maybe()
     interpreter = snapshot.target.interpreter.maybe()
+    if snapshot.described:  # a text that somebody pasted: it has no path of an interpreter
+        because = f"a description of another machine ({', '.join(snapshot.described)})"
+        return TargetLine(None, interpreter.version if interpreter else None, None, because)
     return TargetLine(
         python=chosen.python if chosen else None,
         version=interpreter.version if interpreter else None,
@@ -242,6 +245,9 @@ def _state(snapshot: Snapshot, goal: Goal, findings: Sequence[Finding]) -> State
     # what could not be told may stand in the way: an unknown is never a pass
     ready = False if because else None if any(f.outcome in ("unknown", "crash") for f in findings) else True
     versions = {distribution.name.lower(): distribution.version for distribution in reversed(distributions)}
+    if snapshot.described:  # what a text does not list may be installed all the same
+        named = {name: versions[name] for name in goal.packages if name in versions}
+        return State(installed=dict(named) or None, ready=ready, because=because)
     return State(
         installed={name: versions.get(name) for name in goal.packages},
         ready=ready,

@@ -41,6 +41,9 @@ class Snapshot(msgspec.Struct):
     elapsed_s: float = 0.0
     #: "deep", "online" where these were asked for
     modes: list[str] = []
+    #: the formats of the text that it was read from, in the words of a report: "torch collect_env", "pip list"; empty
+    #: where the machine itself was looked at
+    described: list[str] = []
     machine: Machine = msgspec.field(default_factory=Machine)
     target: Target = msgspec.field(default_factory=Target)
     settings: Settings = msgspec.field(default_factory=Settings)

@@ -41,6 +41,8 @@ def render(
 def first_line(report: Report) -> str:
     """Which interpreter is inspected and why that one."""
     target = report.target
+    if target.python is None and target.chosen_because:
+        return f"Reading {target.chosen_because}{f', Python {target.version}' if target.version else ''}"
     if target.python is None:
         return "Inspecting no Python: none was found or described"
     version = f"Python {target.version}" if target.version else "a Python that does not start"
