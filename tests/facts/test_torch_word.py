@@ -275,3 +275,20 @@ def test_the_real_torch_of_a_processor(torch_env: Path) -> None:
     assert stages["cpu"]["ok"] is True
     assert not [stage for stage, said in stages.items() if "error" in said]
     assert done.stdout.isascii()
+
+
+@pytest.mark.wine
+@runs
+def test_a_windows_python_is_asked_alike(winpy: Path, tmp_path: Path) -> None:
+    kernel = {"cuda:0": "import ctypes; ctypes.string_at(8)", "cuda:1": "HANG()"}
+    write_torch(tmp_path, names=("A", "B", "C"), kernel=kernel)
+    script = "Z:" + SCRIPT.replace("/", "\\")
+    environ = {**os.environ, "PYTHONPATH": "Z:" + str(tmp_path).replace("/", "\\")}
+    talk = Talk()
+    for _ in range(4):
+        done = subprocess.run([winpy, "-B", script, "3", *talk.skip], capture_output=True, env=environ)
+        if not listen(talk, Ended(done.returncode, done.stdout, done.stderr)):
+            break
+    assert [device.ok for device in talk.word.devices] == [False, None, True]
+    assert talk.word.devices[1].error == "timeout"
+    assert talk.word.messages[-1] == "cuda:1: timeout"

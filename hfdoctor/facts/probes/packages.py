@@ -22,7 +22,9 @@ from .native_marks import read_numpy_clients, read_openmp
 #: seconds that presence and sizes may take: a network file system may need them
 FILES_S = 15.0
 
-#: seconds that the hashes leave of the whole run for what comes after them
+#: part of the whole run's time, and least seconds of it, that the hashes leave for what comes after them: torch is
+#: asked then
+DEEP_RESERVE = 0.15
 DEEP_RESERVE_S = 2.0
 
 #: packages whose interrupted removal is worth a guess at the name
@@ -55,7 +57,8 @@ def probe(ctx: Context) -> None:
     observe(section, "files", lambda: known(hold_files(found, judge, ready=read.sound()), "RECORD"), "RECORD")
     observe(section, "numpy_clients", lambda: known(read_numpy_clients(section.installed(), folders), "libraries"))
     if ctx.request.deep:
-        judge = FileJudge(ctx.deadline - DEEP_RESERVE_S, judge.python)
+        reserve_s = max(DEEP_RESERVE_S, DEEP_RESERVE * ctx.request.timeout_s)
+        judge = FileJudge(ctx.deadline - reserve_s, judge.python)
         observe(section, "imports", lambda: _imports(ctx))
         observe(section, "files", lambda: known(hold_files(found, judge, deep=True), "RECORD"), "RECORD")
     else:

@@ -134,7 +134,7 @@ class TorchWord(msgspec.Struct, omit_defaults=True):
     #: torch.cuda.get_arch_list(): sm_80, compute_90, gfx942
     arch_list: list[str] = []
     devices: list[TorchDevice] = []
-    #: torch.backends.cudnn.version() and whether a convolution through it worked
+    #: cuDNN's version as a person writes it (9.1.0), and whether a convolution through it worked on every device tried
     cudnn: str = ""
     cudnn_ok: bool | None = None
     #: warnings and errors that it printed, one line each
