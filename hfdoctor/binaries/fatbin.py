@@ -106,7 +106,9 @@ def judge_targets(containers: list[Container]) -> FatBinary:
         volume.update(container.targets)
     most = {ptx: max((volume[target] for target in volume if target.ptx == ptx), default=0) for ptx in (True, False)}
     commonest = max(number.values(), default=0)
-    code, ptx, few = [], [], []
+    code: list[str] = []
+    ptx: list[str] = []
+    few: list[str] = []
     for target in sorted(number):
         if 2 * number[target] <= commonest or 100 * volume[target] < most[target.ptx]:
             few.append(str(target))
@@ -165,14 +167,14 @@ def _entries(reader: Reader, at: int, end: int) -> tuple[Container, int]:
 
 def _next_container(reader: Reader, at: int, end: int) -> int:
     """The first place from ``at`` on that is not zero, in steps of eight; ``end`` where there is none."""
-    begin, length = at, 8  # there is often no gap at all, and seldom one of more than eight bytes
+    begin, length = at, 16  # there is often no gap at all, and seldom one of more than eight bytes
     while at < end:
         piece = reader.read(at, min(length, end - at))
         rest = piece.lstrip(b"\0")
         if rest:
             return at + (len(piece) - len(rest)) // 8 * 8
         at += len(piece)
-        length = 4096
+        length = min(2 * length, 4096)
         if at - begin > MAX_GAP:
             raise NotReadable(f"it holds only zero bytes around byte {begin} where GPU code should be")
     return end

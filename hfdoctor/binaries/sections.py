@@ -6,6 +6,7 @@ neither bounds what a damaged file can make it read.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -13,6 +14,9 @@ from typing import BinaryIO, NamedTuple
 
 #: bytes: no table of sections, and no table of their names, is larger in any real library
 MAX_TABLE = 4 << 20
+
+#: pieces that are read of one file: a second or two at the most
+MAX_READS = 600_000
 
 
 class NotReadable(Exception):
@@ -43,16 +47,16 @@ class Reader:
         self.reads = 0
         if hasattr(os, "posix_fadvise"):
             # a few bytes here and there: what the system would read ahead is never asked for
-            try:
+            with contextlib.suppress(OSError, ValueError):  # not a file on a disk
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
-            except (OSError, ValueError):
-                pass  # not a file on a disk
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``."""
         if offset < 0 or length < 0 or offset + length > self.size:
             raise NotReadable(f"it ends at byte {self.size}, and its headers point at byte {offset + length}")
         self.reads += 1
+        if self.reads > MAX_READS:
+            raise NotReadable(f"its headers are in more than {MAX_READS} pieces")
         self.bytes_read += length
         if self.bytes_read > self.at_most:
             raise NotReadable(f"its headers ask for more than {self.at_most} bytes")
