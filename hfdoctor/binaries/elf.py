@@ -157,7 +157,9 @@ class ElfReader:
             if end >= 0:
                 return data[:end].decode("utf-8", "surrogateescape")
             if len(data) < wanted:
-                raise Malformed("truncated" if start + len(data) >= self.file.size else "malformed", "an endless string")
+                raise Malformed(
+                    "truncated" if start + len(data) >= self.file.size else "malformed", "an endless string"
+                )
             if wanted >= _LONGEST_STRING:
                 raise Malformed("malformed", "an endless string")
             wanted *= 16

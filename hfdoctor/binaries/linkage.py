@@ -105,7 +105,7 @@ def walk_linux(
     process.check_symbols = lambda libraries: _symbol_flaws(process, libraries, places, suspects)
     ahead = Ahead()
     if places.cuda:
-        ahead = read_ahead(_text(files, f"{places.torch}/__init__.py"), places.cuda)
+        ahead = read_ahead(read_text(files, f"{places.torch}/__init__.py"), places.cuda)
     entry = _entry(files, places)
     flaws = list(process.flaws)
     if entry:
@@ -118,7 +118,7 @@ def walk_linux(
         Found(library.elf.soname or _name(library.path), posixpath.normpath(library.path), library.found_by)
         for library in process.loaded
     ]
-    return Walk(len(libraries), problems, libraries)
+    return Walk(process.examined, problems, libraries)
 
 
 def family_of(name: str) -> str:
@@ -135,7 +135,8 @@ def _entry(files: Files, places: TorchPlaces) -> str:
     return f"{places.torch}/{names[0]}" if names else ""
 
 
-def _text(files: Files, path: str) -> str:
+def read_text(files: Files, path: str) -> str:
+    """The text of a source file, "" where it cannot be read."""
     try:
         file = files.open(path)
     except (OSError, ValueError):

@@ -37,10 +37,10 @@ class Library(msgspec.Struct, eq=False):
     found_by: str = ""
 
     def chain(self) -> list[str]:
-        """The file names from the first library that was asked for to this one."""
+        """The file names from the first library that was asked for to this one; the program is none of them."""
         names: list[str] = []
         here: Library | None = self
-        while here is not None and here.loader is not None and len(names) < 50:
+        while here is not None and here.found_by and len(names) < 50:
             names.append(here.path.rpartition("/")[2])
             here = here.loader
         return names[::-1]
@@ -117,6 +117,11 @@ class LinuxProcess:
             if name in library.names:
                 return library
         return None
+
+    @property
+    def examined(self) -> int:
+        """How many files were looked at."""
+        return len(self._images)
 
     def look_at(self, path: str) -> Elf | Malformed | None:
         """What the library at ``path`` says, whether it is loaded or not; None if it cannot be opened."""

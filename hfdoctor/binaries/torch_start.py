@@ -104,9 +104,7 @@ def _by_its_name(ahead: list[Flaw], first: list[Flaw]) -> list[Flaw]:
     return [next((flaw for flaw in first if flaw.needs.startswith(met.needs)), met) for met in ahead]
 
 
-def _first(
-    files: Files, sys_path: Sequence[str], folder: str, pattern: str, cuda: str, ahead: Ahead
-) -> str:
+def _first(files: Files, sys_path: Sequence[str], folder: str, pattern: str, cuda: str, ahead: Ahead) -> str:
     match: Callable[[str], bool] = lambda name: fnmatchcase(name, pattern)  # noqa: E731
     for place in sys_path:
         folders = [f"{place}/nvidia/{folder}/lib"]
