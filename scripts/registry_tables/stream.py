@@ -16,7 +16,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 import requests
 
@@ -27,6 +27,9 @@ from .index import Index, PublishedFile
 
 #: bytes asked for at a time, and how often a broken connection is taken up again
 PIECE, TRIES = 1 << 20, 6
+
+#: torch's library with its GPU code
+OF_TORCH = ("libtorch_cuda.so", "torch_cuda.dll", "libtorch_hip.so", "torch_hip.dll")
 
 
 class NotThere(Exception):
@@ -114,6 +117,23 @@ def _inflated(pieces: Iterator[bytes], packed: bool) -> Iterator[bytes]:
         raise NotThere(f"its packed bytes are damaged: {error}") from error
 
 
+def wheel_of(index: Index, project: str, version: str, tag: str) -> PublishedFile:
+    """The first wheel of a release that has ``tag`` in its file name. Raises NotThere without one."""
+    for file in index.files(project):
+        if file.is_wheel and str(file.version) == version and tag in file.filename:
+            return file
+    raise NotThere(f"there is no wheel of {project} {version} with {tag} in its name")
+
+
+def gpu_library(index: Index, wheel: PublishedFile) -> str:
+    """The library of a wheel that would hold its GPU code: torch's own, or the largest. Raises NotThere without any."""
+    libraries = [entry for entry in index.members(wheel) if entry.name.endswith((".so", ".dll", ".pyd"))]
+    own = [entry for entry in libraries if entry.name.endswith(OF_TORCH)]
+    if not libraries:
+        raise NotThere(f"{wheel.filename} holds no library")
+    return max(own or libraries, key=lambda entry: entry.size).name
+
+
 def main() -> int:
     """Print what a wheel's largest library (or ``--member``) was built for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,20 +143,10 @@ def main() -> int:
     parser.add_argument("--member", help="the library; without it torch's own, or the largest")
     arguments = parser.parse_args()
     index = Index()
-    wheels: list[Any] = [
-        file
-        for file in index.files(arguments.project)
-        if file.is_wheel and str(file.version) == arguments.version and arguments.tag in file.filename
-    ]
-    if not wheels:
-        parser.error(f"no wheel of {arguments.project} {arguments.version} with {arguments.tag} in its name")
-    member = arguments.member
-    if member is None:
-        libraries = [entry for entry in index.members(wheels[0]) if entry.name.endswith((".so", ".dll", ".pyd"))]
-        own = [entry for entry in libraries if entry.name.endswith(("libtorch_cuda.so", "torch_cuda.dll"))]
-        member = max(own or libraries, key=lambda entry: entry.size).name
-    print(f"{wheels[0].filename} {member}")
-    print(gpu_targets_of(index, wheels[0], member) or "no GPU code")
+    wheel = wheel_of(index, arguments.project, arguments.version, arguments.tag)
+    member = arguments.member or gpu_library(index, wheel)
+    print(f"{wheel.filename} {member}")
+    print(gpu_targets_of(index, wheel, member) or "no GPU code")
     return 0
 
 
