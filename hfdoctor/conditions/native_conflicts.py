@@ -40,7 +40,8 @@ def _numpy_abi(s: Snapshot, goal: Goal) -> Verdict:
     package = old[0].package if old else (trial.package.partition(".")[0] if trial else "")
     fields: dict[str, Plain] = {"package": package, "numpy": numpy.version}
     entry = installed.get(package)
-    fields["version"] = entry.version if entry else ""
+    version = entry.version if entry else (torch_told(s) or "" if package == "torch" and known_from_text(s) else "")
+    fields["what"] = f"{package} {version}".strip()
     clues = []
     if trial:
         message = " ".join((trial.message or trial.stderr).split())[:200]
@@ -77,6 +78,7 @@ def _numpy_told(s: Snapshot, installed: dict[str, Distribution], numpy: Distribu
             return Unknown("system_not_told", {"version": version, "numpy": numpy.version})
         return Pass(1, [Clue(s.packages.distributions, numpy.version, "fits", {"numpy": major})])
     fields: dict[str, Plain] = {"package": "torch", "version": version, "numpy": numpy.version}
+    fields["what"] = f"torch {version}"
     fields |= {"source": row.source, "as_of": row.as_of.isoformat()}
     clues = [
         Clue(s.packages.distributions, f"torch {version}", "row", fields),
@@ -109,7 +111,7 @@ NUMPY_ABI = Condition(
         "system_not_told": "torch {version} goes with NumPy {numpy} on some systems only, and which one this is "
         "was not told",
         "row": "torch {version} was published for NumPy 1 ({source}, read {as_of})",
-        "abi": "{package} {version} was compiled for NumPy 1 and cannot use NumPy {numpy}",
+        "abi": "{what} was compiled for NumPy 1 and cannot use NumPy {numpy}",
         "seen": "using {package} fails: {message}",
         "built": "{path} asks for NumPy 1's module only",
         "installed": "NumPy {numpy} is installed",

@@ -108,8 +108,10 @@ def _wrong_release(entry: Distribution, theirs: Version, ours: Version) -> Told 
 def _wrong_build(s: Snapshot, entry: Distribution, theirs: Version, ours: Version) -> Told | None:
     match = re.match(_BUILD, theirs.local or "")
     own = torch_kind(s, ours)
-    if match is None or not own:
+    if not own:
         return None
+    if match is None:
+        return _default_build(s, entry, theirs, own)
     other = match[1]
     if own == other or (own[:4] == other[:4] and own.startswith(("cu1", "rocm"))):
         return None
@@ -118,6 +120,27 @@ def _wrong_build(s: Snapshot, entry: Distribution, theirs: Version, ours: Versio
         return None  # it loads, and lacks its operators for a GPU only
     fields: dict[str, Plain] = {"by": entry.name, "stated": entry.version, "build": other, "torch_build": own}
     return Told(entry.name, entry.version, "built_cpu" if other == "cpu" else "built", fields, rebuild=True)
+
+
+def _default_build(s: Snapshot, entry: Distribution, theirs: Version, own: str) -> Told | None:
+    """A companion without a tag is PyPI's build, beside a torch with one that came from elsewhere."""
+    listed = s.packages.installed().get("torch")
+    os, machine = s.machine.os.maybe(), s.machine.architecture.maybe()
+    if listed is None or f"+{own}" not in listed.version or theirs.local or os is None or machine is None:
+        return None
+    if not _released(theirs) or entry.installer.lower().startswith("conda") or not own.startswith("cu"):
+        return None
+    from ..knowledge.torch_builds import load_torch_releases
+
+    public = listed.version.partition("+")[0]
+    row = next((row for row in load_torch_releases() if row.release == public), None)
+    default = row.defaults.get(f"{os.system}_{machine}", "") if row else ""
+    word = s.gpu.torch.maybe()
+    if not row or not default or default[:4] == own[:4] or (default == "cpu" and not (word and word.cuda)):
+        return None
+    fields: dict[str, Plain] = {"by": entry.name, "stated": entry.version, "build": default, "torch_build": own}
+    fields |= {"source": row.source, "as_of": row.as_of.isoformat()}
+    return Told(entry.name, entry.version, "built_pypi", fields, rebuild=True)
 
 
 def torch_kind(s: Snapshot, ours: Version) -> str:

@@ -381,6 +381,8 @@ COMPANION_MISMATCH = Condition(
         "({source}, read {as_of})",
         "built_cpu": "{by} {stated} is a build without GPU, torch is a build for {torch_build}: "
         "its operators cannot run on the GPU",
+        "built_pypi": "{by} {stated} has no tag, so it is PyPI's build, which is one for {build}; torch is a build for "
+        "{torch_build} ({source}, read {as_of})",
         "built": "{by} {stated} is a build for {build}, torch is a build for {torch_build}: "
         "its compiled part cannot be loaded",
         "row": "{by} {by_version} was published for {asked} ({source}, read {as_of})",
