@@ -6,6 +6,7 @@ import datetime
 import re
 from collections.abc import Iterable, Sequence
 
+from ..facts.sections.native import LinkProblem
 from ..facts.sections.packages import Distribution, ImportTrial
 from ..facts.sections.target import Interpreter
 from ..facts.snapshot import Snapshot
@@ -18,7 +19,7 @@ _GLIBC_TAG = r"-manylinux_(\d+)_(\d+)_\w+\Z"
 _MUSL_TAG = r"-musllinux_(\d+)_(\d+)_\w+\Z"
 #: the names before PEP 600, and the glibc that each stands for
 _OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-_GLIBC_MESSAGE = r"version `(GLIBC(?:XX)?_[\d.]+)' not found(?: \(required by ([^)]*)\))?"
+_GLIBC_MESSAGE = r"version `((?:GLIBC(?:XX)?|CXXABI)_[\d.]+)' not found(?: \(required by ([^)]*)\))?"
 
 
 # -- glibc-too-old ----------------------------------------------------------------------------------------------------
@@ -30,6 +31,9 @@ def _glibc(s: Snapshot, goal: Goal) -> Verdict:
     seen = _seen(s, "glibc-too-old")
     if seen:
         return _glibc_seen(s, seen)
+    lacking = [] if s.packages.imported("torch") else _lacking_versions(s)
+    if lacking:
+        return _glibc_derived(s, lacking)
     told = s.target.interpreter.need()
     libc = s.machine.libc.need()
     family = _family(told, libc.family)
@@ -46,6 +50,8 @@ def _glibc(s: Snapshot, goal: Goal) -> Verdict:
         looked_at += 1
         if s.packages.imported(entry.name):
             continue
+        if entry.name == "torch" and family == needs[0] == "glibc" and s.native.linkage.known:
+            continue  # its files were read, and they get what they ask for, whatever the tags say
         other, least = needs
         if other != family or (family == "glibc" and have is not None and least > have):
             bad.append((entry, other, least))
@@ -54,6 +60,34 @@ def _glibc(s: Snapshot, goal: Goal) -> Verdict:
     if looked_at and all(s.packages.installed().get(name) for name in goal.packages):
         return Pass(looked_at, [Clue(s.machine.libc, f"{libc.family} {libc.version}")])
     return _before_installing(s, goal, told, have if family == "glibc" else None, looked_at)
+
+
+def _lacking_versions(s: Snapshot) -> list[LinkProblem]:
+    """The versions of the C and C++ libraries that torch's own files ask for and do not get."""
+    linkage = s.native.linkage.maybe()
+    return [
+        one
+        for one in (linkage.problems if linkage else ())
+        if one.kind == "version" and one.wanted.startswith(("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_"))
+    ]
+
+
+def _glibc_derived(s: Snapshot, lacking: Sequence[LinkProblem]) -> Fail:
+    clues = []
+    for one in lacking[:8]:
+        row: dict[str, Plain] = {"library": one.library, "wanted": one.wanted, "found": one.found or one.needs}
+        row["found_by"] = one.found_by or "the loader"
+        clues.append(Clue(s.native.linkage, f"{one.library}: {one.wanted}", "asks", row))
+    libc = s.machine.libc.maybe()
+    if libc is not None:
+        own: dict[str, Plain] = {"family": libc.family, "version": libc.version}
+        clues.append(Clue(s.machine.libc, f"{libc.family} {libc.version}", "libc_is", own))
+    first = next((one for one in lacking if one.wanted.startswith("GLIBC_")), lacking[0])
+    step = Step(says="newer_system" if first.wanted.startswith("GLIBC_") else "newer_cxx")
+    fields: dict[str, Plain] = {"package": first.package, "symbol": first.wanted}
+    hard = any(one.package == "torch" or one.package.startswith("nvidia-") for one in lacking)
+    severity: Severity = "error" if hard and may_be_error(s) else "warning"
+    return Fail("not_found", severity, "derived", clues, fields, Treatment("print-only", [step]), len(lacking))
 
 
 def _compiled(s: Snapshot, goal: Goal) -> Iterable[Distribution]:
@@ -256,7 +290,7 @@ GLIBC_TOO_OLD = Condition(
     id="glibc-too-old",
     family="packages",
     title="A compiled package needs another or a newer C library than this system has",
-    reads=("packages", "machine", "target"),
+    reads=("packages", "machine", "target", "native"),
     detect=_glibc,
     words={
         "not_linux": "only Linux has several C libraries",
@@ -266,6 +300,7 @@ GLIBC_TOO_OLD = Condition(
         "other_libc": "{package} was built for {needed}, this Python uses {family}",
         "no_wheel": "this system's glibc {version} is too old for the current wheels of {packages}",
         "not_found": "{package} cannot be loaded: this system lacks {symbol}",
+        "asks": "{library} asks for {wanted}, and {found} (by {found_by}) does not have it",
         "built_for": "{package} {package_version} was built for {needed} or newer, by the tags in its WHEEL file",
         "libc_is": "the C library is {family} {version}",
         "seen": "importing {package} failed: {message}",

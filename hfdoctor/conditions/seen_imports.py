@@ -31,6 +31,12 @@ ELSEWHERE: Mapping[str, str] = {
     "' from 'accelerate": "version-skew",
     "' from 'peft": "version-skew",
     "version `GLIBC": "glibc-too-old",
+    "version `CXXABI": "glibc-too-old",
+    "[WinError 126]": "dll-load-failed",
+    "[WinError 127]": "dll-load-failed",
+    "[WinError 182]": "dll-load-failed",
+    "[WinError 193]": "dll-load-failed",
+    "[WinError 1114]": "dll-load-failed",
     "signal SIGILL": "illegal-instruction",
     "exit 0xC000001D": "illegal-instruction",
 }

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PureWindowsPath
 
+from ..facts.sections.windows import VcLibrary, Windows
 from ..facts.snapshot import Snapshot
-from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+from .dll_load import vc_problems
+from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
+from .seen_imports import may_be_error
 
 #: what the libraries of torch's Windows wheels are linked with; torch/__init__.py looks for the same three by name
 TORCH_NEEDS = ("vcruntime140.dll", "vcruntime140_1.dll", "msvcp140.dll")
+
+#: the toolset (of Visual Studio 2022 17.10) since which the compiler sets a mutex up itself: with an older
+#: msvcp140.dll its first use ends the program
+NEW_MUTEX = (14, 40)
 
 #: bytes of memory that can still be promised; starting torch with its CUDA libraries asks for more than this
 SMALL_COMMIT = 4 * 1024**3
@@ -30,7 +38,11 @@ def _vc_redist(s: Snapshot, goal: Goal) -> Verdict:
     copies = windows.vc_libraries.need()
     found = {copy.name.lower(): copy for copy in reversed(copies)}
     gone = [name for name in TORCH_NEEDS if name not in found]
+    gone += [name for name in dict.fromkeys(one.needs.lower() for one in vc_problems(s)) if name not in gone]
     if not gone:
+        old = _too_old(s, windows, found)
+        if old:
+            return old
         shown = [f"{copy.path} {copy.version}".rstrip() for copy in (found[name] for name in TORCH_NEEDS)]
         return Pass(len(TORCH_NEEDS), [Clue(windows.vc_libraries, shown)])
     if s.packages.imports.status not in ("known", "absent", "not-run"):
@@ -42,12 +54,49 @@ def _vc_redist(s: Snapshot, goal: Goal) -> Verdict:
         clues.append(Clue(windows.vc_runtimes, runtimes[0], "registered", {"version": runtimes[0]}))
     elif windows.vc_runtimes.known:
         clues.append(Clue(windows.vc_runtimes, [], "not_registered"))
+    return Fail("missing", "error", "derived", clues, {"names": names}, Treatment("print-only", _runtime_steps()))
+
+
+def _too_old(s: Snapshot, windows: Windows, found: Mapping[str, VcLibrary]) -> Fail | None:
+    """Microsoft's rule: the runtime must not be older than the newest toolset that built a library using it.
+
+    Only the C++ library counts: Python brings its own vcruntime140.dll, older than torch's toolset on most machines,
+    and it serves, since what it offers has not changed. msvcp140.dll has.
+    """
+    linked = s.native.linked_with.maybe()
+    library = found["msvcp140.dll"]
+    wanted, have = _numbers(linked or ""), _numbers(library.version)
+    if not wanted or not have or have >= wanted:
+        return None
+    breaks = wanted >= NEW_MUTEX > have
+    trials = [one for one in s.packages.imports.maybe() or () if not one.ok]
+    seen = any("WinError 1114" in f"{one.message}{one.stderr}" for one in trials)
+    fields: dict[str, Plain] = {"have": library.version, "path": library.path, "wanted": linked or ""}
+    fields["source"] = s.native.linked_with.source
+    clues = [
+        Clue(windows.vc_libraries, library.path, "old_library", fields),
+        Clue(s.native.linked_with, linked, "linked", fields),
+    ]
+    if seen:
+        clues.insert(0, Clue(s.packages.imports, "torch", "did_not_start"))
+    severity: Severity = "error" if seen or (breaks and may_be_error(s)) else "warning"
+    basis: Basis = "observed" if seen else "derived"
+    steps = _runtime_steps() if library.via == "system" else [*_runtime_steps(), Step(says="own", fields=fields)]
+    return Fail("too_old", severity, basis, clues, fields, Treatment("print-only", steps), len(clues))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """14.44 of 14.44.35211.0 as numbers; () for what is no version."""
+    parts = version.split(".")[:2]
+    return tuple(int(part) for part in parts) if len(parts) == 2 and all(part.isdigit() for part in parts) else ()
+
+
+def _runtime_steps() -> list[Step]:
     install = ["winget", "install", "--exact", "--id", "Microsoft.VCRedist.2015+.x64"]
-    steps = [
+    return [
         Step(install, "winget", administrator=True, network=True),
         Step(says="by_hand", fields={"url": REDISTRIBUTABLE}, administrator=True, network=True),
     ]
-    return Fail("missing", "error", "derived", clues, {"names": names}, Treatment("print-only", steps))
 
 
 def _pagefile(s: Snapshot, goal: Goal) -> Verdict:
@@ -155,8 +204,8 @@ PYTHON_STORE_STUB = Condition(
 VC_REDIST_MISSING = Condition(
     id="vc-redist-missing",
     family="windows",
-    title="A library of the Visual C++ runtime that torch needs is missing",
-    reads=("windows", "target", "packages"),
+    title="A library of the Visual C++ runtime that torch needs is missing or too old",
+    reads=("windows", "target", "packages", "native"),
     detect=_vc_redist,
     words={
         "not_windows": "only Windows has the Visual C++ runtime",
@@ -164,6 +213,11 @@ VC_REDIST_MISSING = Condition(
         "other_platform": "torch's libraries are known for 64-bit Python on Intel and AMD; this one is for {platform}",
         "imported": "torch was seen being imported",
         "missing": "torch cannot be imported: Windows does not find {names}",
+        "too_old": "the Visual C++ runtime {have} is older than the compiler that made torch ({wanted})",
+        "old_library": "{path} is version {have}",
+        "linked": "torch was linked with toolset {wanted} ({source}); the runtime must not be older",
+        "did_not_start": "importing torch ended with WinError 1114: a library could not start",
+        "own": "{path} comes before the one in System32: remove it, or update what brought it along",
         "nowhere": "{names}: neither beside Python, nor in torch\\lib, nor in System32, nor on PATH",
         "registered": "the Visual C++ redistributable {version} (x64) is registered as installed all the same",
         "not_registered": "no Visual C++ redistributable for x64 is installed",
