@@ -77,7 +77,7 @@ def ask_cuda(path: str) -> None:
     """Which CUDA the library libcuda is of; works without a device, and without starting anything on one."""
     say(at="libcuda")
     library = None
-    names = ["nvcuda.dll"] if os.name == "nt" else ["libcuda.so.1", path]
+    names = ["nvcuda.dll"] if os.name == "nt" else [path, "libcuda.so.1"]
     for name in names:
         if not name:
             continue

@@ -78,6 +78,8 @@ def driver(
             return of_kernel
     if nvml is None and cuda is None:
         return driver_of_kernel(section, wsl, root)
+    if cuda and "stubs" in cuda.real.split("/"):
+        return failed("programs get the stub of libcuda that the CUDA toolkit has for building", cuda.path)
     library = cuda or nvml
     return failed("the driver's library is there but does not tell its version", library.path if library else "")
 

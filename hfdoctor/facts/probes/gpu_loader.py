@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 #: the loader's own folders, after its cache
 DEFAULT = (
@@ -22,7 +22,7 @@ CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 PROCESSOR_BITS, X32 = 0xFF00, 0x0800
 
 
-class Library(NamedTuple):
+class Library(msgspec.Struct, frozen=True):
     """A library file: ``path`` as a program would see it (never with the root in front), ``real`` behind all links."""
 
     path: str
@@ -60,6 +60,8 @@ def cached(name: str, root: str = "/") -> list[str]:
     wanted = name.encode() + b"\0"
     if wanted not in data:
         return []
+    import struct
+
     start = data.find(CACHE_MAGIC)  # the old form may come before it
     if start < 0 or start + 48 > len(data):
         return []
@@ -80,7 +82,8 @@ def version_of(library: Library | None) -> str:
         return ""
     version = os.path.basename(library.real).partition(".so.")[2]
     parts = version.split(".")
-    return version if len(parts) >= 2 and all(part.isdigit() for part in parts) else ""
+    numbers = len(parts) >= 2 and all(part.isdigit() for part in parts)
+    return version if numbers and len(parts[0]) >= 3 else ""  # libcuda.so.1.1 of a Jetson carries none
 
 
 def _there(root: str, path: str, by: str) -> Library | None:
@@ -95,4 +98,5 @@ def _there(root: str, path: str, by: str) -> Library | None:
         at = root.rstrip("/") + target if target.startswith("/") else os.path.normpath(f"{folder}/{target}")
     if not os.path.isfile(at):
         return None
-    return Library(path, os.path.normpath("/" + os.path.relpath(at, root)), by)
+    real = os.path.realpath(at)
+    return Library(path, real if root == "/" else "/" + os.path.relpath(real, os.path.realpath(root)), by)

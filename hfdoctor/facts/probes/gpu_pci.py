@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from ..sections.gpu import Device
 
@@ -27,7 +28,7 @@ ACCELERATOR = 0x12
 CONSOLE_CHIPS = frozenset({0x4752, 0x515E, 0x5960, 0x5969})
 
 
-class Function(NamedTuple):
+class Function(msgspec.Struct):
     """One function of a PCI device. ``kind`` is its class code (24 bits); ``slot`` its domain, bus and device."""
 
     address: str
@@ -97,11 +98,9 @@ def sysfs_functions(root: str) -> list[Function]:
             continue  # unplugged this very moment
         function = Function(address, kind, _number(f"{base}/vendor") or 0, 0)
         if kind >> 16 in (DISPLAY, ACCELERATOR) and function.vendor in VENDORS:
-            function = function._replace(
-                device=_number(f"{base}/device") or 0,
-                driver=_link_name(f"{base}/driver"),
-                virtual=os.path.lexists(f"{base}/physfn"),
-            )
+            function.device = _number(f"{base}/device") or 0
+            function.driver = _link_name(f"{base}/driver")
+            function.virtual = os.path.lexists(f"{base}/physfn")
         found.append(function)
     return found
 
