@@ -114,7 +114,7 @@ class LocalFiles:
 
     def names(self, folder: str) -> list[str]:
         try:
-            return sorted(os.listdir(self._place(folder)))
+            return sorted(os.listdir(self._place(folder)))  # noqa: PTH208
         except (OSError, ValueError):
             return []
 
@@ -177,7 +177,7 @@ class WindowsTree:
     def _listing(self, place: str) -> dict[str, str]:
         if place not in self._listings:
             try:
-                self._listings[place] = {name.lower(): name for name in os.listdir(place)}
+                self._listings[place] = {name.lower(): name for name in os.listdir(place)}  # noqa: PTH208
             except OSError:
                 self._listings[place] = {}
         return self._listings[place]
@@ -189,6 +189,6 @@ def _plain(path: str) -> str:
 
 def _kind(place: str) -> int:
     try:
-        return stat.S_IFMT(os.stat(place).st_mode)
+        return stat.S_IFMT(os.stat(place).st_mode)  # noqa: PTH116
     except (OSError, ValueError):
         return 0

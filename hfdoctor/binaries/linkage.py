@@ -14,7 +14,7 @@ from .loader_linux import Flaw, Library, LinuxProcess
 from .torch_start import Ahead, read_ahead, start_torch
 
 #: the GPU driver brings these along; where there is none, torch says so itself and still works on the processor
-DRIVER = ("libcuda.so", "libnvidia-", "libnvcuvid.so", "libamdhip64_driver", "libze_loader.so", "libcudadebugger.so")
+DRIVER = ("libcuda.so", "libnvidia-", "libnvcuvid.so", "libcudadebugger.so")
 
 #: names of NVIDIA's libraries that come in wheels, up to ".so"
 CUDA_FAMILIES = {
@@ -61,7 +61,7 @@ class Problem(msgspec.Struct):
 
 
 class Found(msgspec.Struct):
-    """A library that would be loaded: SONAME, path, how it was found, GNU build id, and what shows its version."""
+    """A library that would be loaded: its name (SONAME), its path, and which step of the loader's order found it."""
 
     name: str
     path: str
@@ -111,7 +111,9 @@ def walk_linux(
     if entry:
         flaws += start_torch(process, places.torch, entry, ahead, places.sys_path, places.cuda)
     problems = [_problem(files, places, flaw) for flaw in flaws if not flaw.needs.startswith(DRIVER)]
-    if places.cuda and not flaws:
+    if flaws and entry:
+        process.load(entry, keep=True)  # to tell where the others would come from
+    if places.cuda:
         _load_later(process, places)
     problems += _shadowed(process, places, version_of, problems)
     libraries = [
@@ -240,7 +242,8 @@ def _differ(process: LinuxProcess, library: Library, expected: str, version_of: 
         return False  # the copy that was meant is damaged: that is another finding
     mine, meant = version_of(library.path), version_of(expected)
     if mine and meant:
-        return mine != meant
+        # libcudnn.so.9.1.0 is that of the wheel 9.1.0.70
+        return not f"{mine}.".startswith(f"{meant}.") and not f"{meant}.".startswith(f"{mine}.")
     if library.elf.build_id and opened.build_id:
         return library.elf.build_id != opened.build_id
     return library.elf.size != opened.size

@@ -43,9 +43,7 @@ def walk_windows(
     ``variable`` gives a variable of the environment ("" for one that is not set). Raises TimeoutError.
     """
     text = read_text(files, f"{places.torch}\\__init__.py")
-    folders = torch_folders(
-        files, places.torch, text, places.cuda, places.prefixes, places.user_base, variable
-    )
+    folders = torch_folders(files, places.torch, text, places.cuda, places.prefixes, places.user_base, variable)
     process = WindowsProcess(
         files,
         places.application,
@@ -101,6 +99,29 @@ def _problem(flaw: DllFlaw) -> Problem:
         chain=library.chain() if library is not None else [],
         searched=flaw.searched,
     )
+
+
+#: how the DLLs of NVIDIA's libraries begin, and their families
+_FAMILIES = {
+    "cublaslt64": "cublasLt",
+    "cublas64": "cublas",
+    "cudart64": "cudart",
+    "cudnn": "cudnn",
+    "cufft64": "cufft",
+    "cupti64": "cupti",
+    "curand64": "curand",
+    "cusolver64": "cusolver",
+    "cusparse64": "cusparse",
+    "nvjitlink": "nvJitLink",
+    "nvrtc64": "nvrtc",
+    "nvtoolsext64": "nvtx",
+}
+
+
+def family_of_dll(name: str) -> str:
+    """The family of one of NVIDIA's libraries by its file name, "" for any other."""
+    low = name.lower()
+    return next((family for begin, family in _FAMILIES.items() if low.startswith(begin)), "")
 
 
 def split_path(value: str) -> Sequence[str]:

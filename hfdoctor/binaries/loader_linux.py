@@ -94,13 +94,16 @@ class LinuxProcess:
         self.flaws = self._map([(name, self.main) for name in preload], forgiving=True)
         self.flaws = self._map([(name, self.main) for name in self.main.elf.needed])
 
-    def load(self, path: str) -> list[Flaw]:
-        """Load the library at ``path`` and all that it needs; what is missing. With any flaw nothing stays loaded."""
+    def load(self, path: str, keep: bool = False) -> list[Flaw]:
+        """Load the library at ``path`` and all that it needs; what is missing.
+
+        With any flaw nothing stays loaded, but for ``keep``, to see what else would be there.
+        """
         before = len(self.loaded)
         flaws = self._map([(path, None)])
         flaws += self._version_flaws(self.loaded[before:])
         flaws += self.check_symbols(self.loaded[before:])
-        if flaws:
+        if flaws and not keep:
             del self.loaded[before:]
         return flaws
 

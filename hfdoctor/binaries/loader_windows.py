@@ -18,16 +18,14 @@ MOST_LIBRARIES = 400
 API_SETS = ("api-ms-", "ext-ms-")
 
 #: DLLs of Windows, for a tree that has no System32 to look into
-PART_OF_WINDOWS = frozenset(
-    f"{name}.dll"
-    for name in (
-        "advapi32 avrt bcrypt bcryptprimitives cabinet cfgmgr32 comctl32 comdlg32 crypt32 cryptbase d3d11 d3d12 dbgcore "
-        "dbghelp dnsapi dwmapi dxcore dxgi gdi32 gdi32full hid imagehlp imm32 iphlpapi kernel32 kernelbase mf mfplat "
-        "mfreadwrite mpr msvcp_win msvcrt mswsock ncrypt netapi32 normaliz ntdll ole32 oleaut32 opengl32 pdh powrprof "
-        "propsys psapi rpcrt4 sechost secur32 setupapi shell32 shlwapi sspicli synchronization ucrtbase user32 userenv "
-        "uxtheme version win32u windowscodecs winhttp wininet winmm winspool.drv wintrust wldap32 ws2_32 wsock32 wtsapi32"
-    ).split()
-)
+_WINDOWS = """
+    advapi32 avrt bcrypt bcryptprimitives cabinet cfgmgr32 comctl32 comdlg32 crypt32 cryptbase d3d11 d3d12 dbgcore
+    dbghelp dnsapi dwmapi dxcore dxgi gdi32 gdi32full hid imagehlp imm32 iphlpapi kernel32 kernelbase mf mfplat
+    mfreadwrite mpr msvcp_win msvcrt mswsock ncrypt netapi32 normaliz ntdll ole32 oleaut32 opengl32 pdh powrprof
+    propsys psapi rpcrt4 sechost secur32 setupapi shell32 shlwapi sspicli synchronization ucrtbase user32 userenv
+    uxtheme version win32u windowscodecs winhttp wininet winmm wintrust wldap32 ws2_32 wsock32 wtsapi32
+"""
+PART_OF_WINDOWS = frozenset(f"{name}.dll" for name in _WINDOWS.split())
 
 #: the graphics driver brings these along
 DRIVER = ("nvcuda.dll", "nvml.dll", "nvapi64.dll", "amdhip64.dll", "amdhip64_6.dll", "amdhip64_7.dll", "ze_loader.dll")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from ..fact import not_run
 from ..observe import observe
 from ..probe import Context
+from . import linkage
 
 
 def probe(ctx: Context) -> None:
     """Fill every fact of ``snapshot.native``, and ``snapshot.gpu.torch``."""
     section = ctx.snapshot.native
     assert section is not None
+    observe(section, "linkage", lambda: linkage.read_linkage(ctx))
+    observe(section, "cuda_libraries", lambda: linkage.read_cuda_libraries(ctx))
+    observe(section, "linked_with", lambda: linkage.read_linked_with(ctx))
     _ask_torch(ctx)
 
 
