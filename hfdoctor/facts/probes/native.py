@@ -6,12 +6,14 @@ from ..fact import not_run
 from ..observe import observe
 from ..probe import Context
 from . import linkage
+from .gpu_code import read_gpu_code
 
 
 def probe(ctx: Context) -> None:
     """Fill every fact of ``snapshot.native``, and ``snapshot.gpu.torch``."""
     section = ctx.snapshot.native
     assert section is not None
+    observe(section, "gpu_code", lambda: read_gpu_code(ctx), "headers of native libraries")
     observe(section, "linkage", lambda: linkage.read_linkage(ctx))
     observe(section, "cuda_libraries", lambda: linkage.read_cuda_libraries(ctx))
     observe(section, "linked_with", lambda: linkage.read_linked_with(ctx))

@@ -23,6 +23,8 @@ class GpuCode(msgspec.Struct, omit_defaults=True):
     few: list[str] = []
     #: containers that were counted
     containers: int = 0
+    #: version of the language of that PTX: "8.7"; no driver older than its CUDA compiles it. "" without PTX
+    ptx_isa: str = ""
 
 
 class LinkProblem(msgspec.Struct, omit_defaults=True):
@@ -77,7 +79,8 @@ class CudaLibrary(msgspec.Struct, omit_defaults=True):
 class Native(msgspec.Struct, omit_defaults=True):
     """The section ``native``."""
 
-    #: absent where no installed library that was asked has GPU code
+    #: absent where no installed library that was asked has GPU code. Failed where torch's own cannot be read; where
+    #: that of another package cannot, it is left out of the list and named in the fact's reason
     gpu_code: Fact[list[GpuCode]] = unobserved()
     linkage: Fact[Linkage] = unobserved()
     #: the CUDA libraries that torch's own would get, as the loader decides
