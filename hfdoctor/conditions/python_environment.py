@@ -33,8 +33,12 @@ def _does_not_start(s: Snapshot, goal: Goal) -> Verdict:
     fields: dict[str, Plain] = {"python": python, "meaning": START_TROUBLES.get(start.trouble, start.trouble)}
     clues = [Clue(s.target.start, start.trouble, "how_it_ended", {"how": _how(start)})]
     says = {"missing-library": "get_library", "not-executable": "give_right", "hung": "look_for_hang"}
-    step = Step(says=says.get(start.trouble, "install_again"), fields=fields)
-    return Fail("wrong", "error", "observed", clues, fields, Treatment("print-only", [step]))
+    steps = [Step(says=says.get(start.trouble, "install_again"), fields=fields)]
+    if start.trouble == "forbidden":
+        # in the current folder: what stands beside the closed one may be closed too
+        own = Step(["py" if s.windows is not None else "python3", "-m", "venv", ".venv-new"], "make_own", fields)
+        steps = [own, Step(says="ask_owner", fields=fields)]
+    return Fail("wrong", "error", "observed", clues, fields, Treatment("print-only", steps))
 
 
 def _how(start: Start) -> str:
@@ -61,6 +65,9 @@ PYTHON_DOES_NOT_START = Condition(
         "install_again": "install this Python again, or name another one with --python",
         "get_library": "install the library that is missing, or install this Python again",
         "give_right": "give yourself the right to run it (chmod +x {python}), or name another Python with --python",
+        "make_own": "make an environment of your own, from a Python that you may run, and install there",
+        "ask_owner": "or ask the owner of {python} and of the Python under it to let you read and run them: "
+        "every folder on the way counts",
         "look_for_hang": "find what it waits for: run it with -v and look at the last line",
     },
 )

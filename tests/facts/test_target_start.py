@@ -240,6 +240,39 @@ def test_no_right_to_run_it(env: Path) -> None:
     assert observe(env).start.need().trouble == "not-executable"
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can make files of two users")
+def test_the_python_of_another_user(env: Path, tmp_path: Path) -> None:
+    """chmod would not help: neither where the base is closed to us nor where the file is another's."""
+    base = tmp_path / "root" / "python"
+    base.parent.mkdir()
+    shutil.copy2(Path(sys.executable).resolve(), base)
+    python_of(env).unlink()
+    python_of(env).symlink_to(base)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to("/tmp/") and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]); import tests.facts.pythons as pythons\n"
+        "from hfdoctor.facts.child import run_child\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "start = pythons.observe(sys.argv[2], environ={}).start.need()\n"
+        "print(start.trouble, start.detail)\n"
+    )
+    command = [sys.executable, "-B", "-c", code, str(Path(__file__).parents[2]), str(env)]
+
+    def said() -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout
+
+    base.parent.chmod(0o700)
+    assert said().startswith("forbidden") and "which this user may not open" in said()
+    base.parent.chmod(0o755)
+    base.chmod(0o700)
+    assert said().startswith("forbidden")
+    os.chown(base, 65534, 65534)
+    base.chmod(0o600)
+    assert said().startswith("not-executable")
+
+
 def test_another_program(env: Path, tmp_path: Path) -> None:
     """Inside an environment it is damage, named by itself it is bad input."""
     shutil.copy2("/bin/ls", python_of(env).with_name("new"))

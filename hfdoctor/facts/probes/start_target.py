@@ -168,9 +168,9 @@ def _could_not_run(python: str, error: OSError) -> Start:
     if os.path.islink(python) and not os.path.exists(python):
         if error.errno in (errno.EACCES, errno.EPERM):  # the Python of another user's home: it may well be there
             detail = f"{python} is a link to {link_end(python)}, which this user may not open"
-            return Start(ok=False, trouble="not-executable", detail=detail)
+            return Start(ok=False, trouble="forbidden", detail=detail)
         return Start(ok=False, trouble="base-gone", detail=f"{python} is a link to {link_end(python)}, which is gone")
-    if not os.path.lexists(python):
+    if not os.path.lexists(python) and error.errno not in (errno.EACCES, errno.EPERM):
         return Start(ok=False, trouble="no-interpreter", detail=f"{python} is not there")
     windows_code = getattr(error, "winerror", None)
     if windows_code == 193:
@@ -179,6 +179,8 @@ def _could_not_run(python: str, error: OSError) -> Start:
         return Start(ok=False, trouble="store-stub", detail=detail)
     if error.errno == errno.ENOEXEC:
         return Start(ok=False, trouble=_kind_of_program(python) or "not-python", detail=detail)
+    if error.errno in (errno.EACCES, errno.EPERM) and not _may_give_right(python):
+        return Start(ok=False, trouble="forbidden", detail=detail)
     if error.errno in (errno.EACCES, errno.EPERM) or os.path.isdir(python):
         return Start(ok=False, trouble="not-executable", detail=detail)
     if error.errno == errno.ENOENT:  # the file is there: what is missing is the program that would load it
@@ -187,6 +189,14 @@ def _could_not_run(python: str, error: OSError) -> Start:
             return Start(ok=False, trouble=trouble, detail=detail)
         return Start(ok=False, trouble="missing-library" if trouble is not None else "not-python", detail=detail)
     return Start(ok=False, trouble="other", detail=detail)
+
+
+def _may_give_right(python: str) -> bool:
+    """Whether this user could make the file executable: chmod is for its owner, and needs the way to it open."""
+    try:
+        return os.name == "nt" or os.stat(python).st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def link_end(path: str) -> str:

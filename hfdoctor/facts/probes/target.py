@@ -73,7 +73,7 @@ def _refuse_foreign_program(choice: Choice, start: Start) -> None:
     """A program that is no Python is bad input when it was named by itself, and damage inside an environment."""
     if start.ok or not choice.explicit or choice.environment:
         return
-    if start.trouble in ("not-python", "not-executable"):
+    if start.trouble in ("not-python", "not-executable", "forbidden"):
         said = f" ({start.detail})" if start.detail else ""
         raise TargetError(f"{choice.python}: this is not a Python interpreter{said}")
 

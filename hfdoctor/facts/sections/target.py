@@ -33,6 +33,7 @@ START_TROUBLES = {
     "no-interpreter": "the environment's interpreter is missing",
     "broken-config": "the environment's pyvenv.cfg is missing or cannot be read",
     "not-executable": "the file cannot be executed",
+    "forbidden": "this user may not run it",
     "wrong-architecture": "the file is a program for another kind of machine",
     "missing-library": "a shared library of the interpreter is missing",
     "no-stdlib": "the interpreter does not find its own standard library",
