@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -263,3 +264,45 @@ def test_a_folder_that_is_closed_to_us(tmp_path: Path) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     closed.chmod(0o755)
     assert len(said) == 2 and all("no right to look there" in line for line in said)
+
+
+@pytest.mark.allow_subprocess
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_an_environment_here_that_is_closed_to_us_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    here = tmp_path / "here"
+    venv(here / ".venv")
+    active = venv(tmp_path / "active")
+    python = program(tmp_path / "bin" / "python3")
+    code = (
+        "import json, os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from hfdoctor.facts.probe import Request\n"
+        "from hfdoctor.facts.probes.choose_target import Self, choose\n"
+        "own = Self('', '/nowhere', '')\n"
+        "os.setuid(65534)\n"
+        "choice = choose(Request(cwd=Path(sys.argv[2]), environ=json.loads(sys.argv[3])), own)\n"
+        "print(json.dumps([choice.python, choice.because, choice.candidates]))\n"
+    )
+    for folder in (here / ".venv", *here.parents):
+        if folder.is_relative_to("/tmp/") and folder != Path("/tmp"):
+            folder.chmod(0o755)
+
+    def chosen(**environ: str) -> list[str]:
+        repository = str(Path(__file__).parents[2])
+        given = json.dumps({"PATH": str(python.parent), **environ})
+        command = [sys.executable, "-c", code, repository, str(here), given]
+        return list(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+    assert chosen()[0] == str(here / ".venv" / "bin" / "python")
+    (here / ".venv").chmod(0o700)
+    closed = ".venv in this folder, which this user may not open"
+    candidates = {str(here / ".venv" / "bin" / "python"): closed}
+    assert chosen() == [str(python), f"the first python3 on PATH; not {closed}", candidates]
+    # what is active comes first: nothing was passed over
+    assert "not" not in chosen(VIRTUAL_ENV=str(active))[1]
+    active.chmod(0o700)
+    because = chosen(VIRTUAL_ENV=str(active))[1]
+    assert because.startswith("the first python3 on PATH; not the one that is active (VIRTUAL_ENV), which this user")

@@ -67,17 +67,21 @@ def choose(request: Request, own: Self | None = None) -> Choice | None:
     if request.python is not None:
         python, environment = named(request)
         return Choice(python, "given by --python", environment, True, _others(found, python, environment))
-    if not found:
+    first = next((candidate for candidate in found if candidate[2]), None)
+    if first is None:
         return None
-    python, environment, because, _ = found[0]
-    return Choice(python, because, environment, False, _others(found[1:], python, environment))
+    python, environment, because, _ = first
+    passed = [what for _, _, _, what in found[: found.index(first)]]
+    because = "; ".join([because, *(f"not {what}" for what in passed)])
+    return Choice(python, because, environment, False, _others(found, python, environment))
 
 
+#: (interpreter, environment, because, what it is as a candidate); because is "" where it cannot be chosen: closed to us
 Candidate = tuple[str, str, str, str]
 
 
 def _candidates(request: Request, own: Self) -> Iterator[Candidate]:
-    """(interpreter, environment, because, what it is as a candidate), best first, without hfdoctor's own."""
+    """Every candidate, best first, without hfdoctor's own."""
     environ = request.environ
 
     def usable(folder: str) -> bool:
@@ -87,9 +91,13 @@ def _candidates(request: Request, own: Self) -> Iterator[Candidate]:
         python = interpreter_in(folder)
         if python and usable(folder):
             yield python, folder, because, what
+        elif is_closed(folder):
+            yield expected_in(folder), folder, "", f"the one that is {what}, which this user may not open"
     here = os.path.join(request.cwd, ".venv")
     if os.path.lexists(os.path.join(here, "pyvenv.cfg")) and usable(here):
         yield interpreter_in(here) or expected_in(here), here, "the environment .venv in this folder", ".venv here"
+    elif is_closed(here):
+        yield expected_in(here), here, "", ".venv in this folder, which this user may not open"
     base = environ.get("CONDA_PREFIX", "")
     if base and is_conda_base(environ):
         python = interpreter_in(base)
@@ -325,6 +333,19 @@ def is_tool_environment(folder: str) -> bool:
     for index, part in enumerate(parts):
         if part.startswith(UV_CACHE_FOLDERS) and part.rpartition("-v")[2].isdigit():
             return os.path.isfile(os.path.join(os.sep.join(parts[:index]), "CACHEDIR.TAG"))
+    return False
+
+
+def is_closed(folder: str) -> bool:
+    """Whether a folder is there that this user may not look into: it may well be an environment."""
+    try:
+        if not os.path.isdir(folder):
+            return False
+        os.lstat(os.path.join(folder, "pyvenv.cfg"))
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
     return False
 
 
