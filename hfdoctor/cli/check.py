@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from .options import OutputFile, emit, known_ids, observing, output_option
+from .options import OutputFile, emit, known_ids, memory_size, observing, output_option
 
 
 @click.command(name="check", context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +31,12 @@ from .options import OutputFile, emit, known_ids, observing, output_option
     show_default=True,
     help="Exit with 1 from this severity on.",
 )
+@click.option(
+    "--require",
+    type=click.Choice(["cuda", "rocm", "mps", "xpu", "gpu", "cpu"]),
+    help="What torch must be able to compute on; gpu: any of them.",
+)
+@click.option("--min-vram", metavar="SIZE", help="Memory that one GPU must have: 24G, 16GiB, 8000M.")
 @click.option("--strict", is_flag=True, help="Exit with 3 if something could not be told.")
 @click.option("--with-facts", is_flag=True, help="Put the snapshot into the JSON report.")
 @click.option(
@@ -49,6 +55,8 @@ def command(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str,
+    require: str | None,
+    min_vram: str | None,
     strict: bool,
     with_facts: bool,
     anonymise: bool,
@@ -66,8 +74,13 @@ def command(
         )
     if with_facts and form != "json":
         raise click.UsageError("--with-facts needs --format json; `hfdoctor snapshot` writes the facts alone")
+    needed_memory = memory_size("--min-vram", min_vram) if min_vram is not None else 0
+    if needed_memory and require == "cpu":
+        raise click.UsageError("--min-vram asks for a GPU, --require cpu for none")
     from ..conditions.engine import Policy, diagnose
+    from ..conditions.model import Goal
 
+    goal = Goal(require=require or "", min_vram=needed_memory)
     policy = Policy(
         fail_on=fail_on,  # type: ignore[arg-type]  # click.Choice has checked it
         strict=strict,
@@ -82,7 +95,7 @@ def command(
             snapshot = replay(snapshot_file, anonymise=anonymise)
         else:
             snapshot = observe(python=python, deep=deep, online=online, timeout=timeout, anonymise=anonymise)
-        report = diagnose(snapshot, policy=policy)
+        report = diagnose(snapshot, goal, policy)
         if with_facts or verbose:
             report.snapshot = snapshot
         if form == "json":

@@ -83,6 +83,22 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else "; `hfdoctor conditions` lists them"
 
 
+#: bytes by the units of --min-vram: makers of GPUs and people say GB, NVIDIA's tools mean GiB
+UNITS = {"": 1, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9, "T": 10**12, "TB": 10**12}
+UNITS |= {"MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+def memory_size(option: str, text: str) -> int:
+    """Bytes of ``24G``, ``16GiB``, ``8000M``. Raises click.UsageError for anything else, and for less than a MiB."""
+    number = text.strip().rstrip("TtGgMmIiBb ")
+    unit = text.strip()[len(number) :].strip().upper()
+    plain = number.replace(".", "", 1)
+    size = int(float(number) * UNITS[unit]) if plain.isascii() and plain.isdigit() and unit in UNITS else 0
+    if size < 2**20 or size > 2**60:
+        raise click.UsageError(f"{option}: {text!r} is no size of memory; write it like 24G, 16GiB or 8000M")
+    return size
+
+
 class OutputFile:
     """A file that is replaced only once the new content is complete.
 

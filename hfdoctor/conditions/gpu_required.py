@@ -1,0 +1,171 @@
+"""What ``--require`` and ``--min-vram`` ask for, where no other finding says why it is not there."""
+
+from __future__ import annotations
+
+import re
+
+from ..facts.fact import FactMissing
+from ..facts.sections.gpu import Device
+from ..facts.snapshot import Snapshot
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Unknown, Verdict
+from .torch_gpu import Build, build_of, gpus, label, labels, numbers
+
+#: a card of "16 GB" shows a little less: drivers and ECC keep some
+TOLERANCE = 1 - 1 / 64
+#: the oldest macOS whose GPU torch uses (Metal Performance Shaders)
+MPS_MACOS = (12, 3)
+#: what is asked for -> the makers whose GPUs give it, and the builds of torch that use them
+GIVEN_BY = {"cuda": ("nvidia", "cuda"), "rocm": ("amd", "rocm"), "xpu": ("intel", "xpu"), "mps": ("apple", "cpu")}
+NAMES = {"cuda": "CUDA", "rocm": "ROCm", "xpu": "an Intel GPU (XPU)", "mps": "Apple's GPU (MPS)", "gpu": "a GPU"}
+#: "1g.10gb", "3g.40gb": the memory of a slice is in its name
+_SLICE = re.compile(r"\d+g\.(\d+)gb", re.IGNORECASE)
+
+
+def _required(s: Snapshot, goal: Goal) -> Verdict:
+    if goal.require in ("", "cpu") and not goal.min_vram:
+        return Skip("nothing_asked")
+    kinds = list(GIVEN_BY) if goal.require in ("", "gpu", "cpu") else [goal.require]
+    seen = _seen(s, kinds)
+    if seen is not None and not goal.min_vram:
+        return seen
+    cards, reason = _usable(s, kinds, goal)
+    if isinstance(reason, Fail):
+        return reason
+    if isinstance(seen, Fail):
+        return seen
+    if goal.min_vram:
+        return _memory(s, goal, cards)
+    return Pass(len(cards) or 1, [Clue(s.gpu.devices, labels(cards), "there", {"gpus": labels(cards)})])
+
+
+def _seen(s: Snapshot, kinds: list[str]) -> Pass | Fail | None:
+    """What torch itself was seen to find; None where it was not asked about any of ``kinds``."""
+    word = s.gpu.torch.maybe()
+    if word is None:
+        return None
+    build = build_of(s)
+    answers = {"cuda": word.cuda, "rocm": word.cuda, "mps": word.mps, "xpu": word.xpu}
+    if build is not None and word.cuda:
+        # torch calls its ROCm devices cuda
+        answers["cuda" if build.kind == "rocm" else "rocm"] = False
+    told = [answers[kind] for kind in kinds]
+    if any(told):
+        return Pass(1, [Clue(s.gpu.torch, True, "torch_finds")])
+    if told and all(one is False for one in told):
+        wanted = NAMES[kinds[0]] if len(kinds) == 1 else NAMES["gpu"]
+        fields: dict[str, Plain] = {"wanted": wanted, "torch": build.version if build else ""}
+        return Fail("torch_finds_none", "error", "observed", [Clue(s.gpu.torch, False, "torch_says", fields)], fields)
+    return None
+
+
+def _usable(s: Snapshot, kinds: list[str], goal: Goal) -> tuple[list[Device], Fail | None]:
+    """The GPUs that fit what is asked for, or the fail that says why there are none. Raises FactMissing."""
+    wanted = NAMES[kinds[0]] if len(kinds) == 1 else NAMES["gpu"]
+    everything = s.gpu.devices.or_absent() or []
+    build = build_of(s)
+    found: list[Device] = []
+    for kind in kinds:
+        vendor, _ = GIVEN_BY[kind]
+        cards = gpus(s, vendor)
+        if kind == "xpu":
+            cards = [one for one in cards if not one.integrated]
+        if kind == "mps" and not _metal(s):
+            cards = []
+        found += cards
+    fields: dict[str, Plain] = {"wanted": wanted, "gpus": labels(everything) or "none"}
+    if not found:
+        says = "others_there" if everything else "none_there"
+        return [], Fail("no_gpu", "error", "observed", [Clue(s.gpu.devices, labels(everything), says, fields)], fields)
+    if build is not None:
+        fits = [one for one in found if _build_fits(build, one)]
+        if not fits:
+            fields |= {**build.fields, "gpus": labels(found)}
+            clues = [Clue(build.fact, f"torch {build.version}", "built_for", fields)]
+            clues.append(Clue(s.gpu.devices, labels(found), "there", fields))
+            return [], Fail("wrong_build", "error", "derived", clues, fields)
+        found = fits
+    if all(one.vendor == "nvidia" for one in found) and not s.gpu.jetson.known and s.gpu.driver.or_absent() is None:
+        fields["gpus"] = labels(found)
+        clues = [Clue(s.gpu.devices, labels(found), "there", fields), Clue(s.gpu.driver, None, "no_driver")]
+        return [], Fail("not_driven", "error", "observed", clues, fields)
+    return found, None
+
+
+def _build_fits(build: Build, device: Device) -> bool:
+    return any(device.vendor == vendor and build.kind == kind for vendor, kind in GIVEN_BY.values())
+
+
+def _metal(s: Snapshot) -> bool:
+    os_info = s.machine.os.need()
+    return os_info.system == "macos" and (not os_info.version or numbers(os_info.version) >= MPS_MACOS)
+
+
+def _memory(s: Snapshot, goal: Goal, cards: list[Device]) -> Verdict:
+    word = s.gpu.torch.maybe()
+    sizes = [(one.name, one.memory_total) for one in word.devices] if word is not None and word.devices else []
+    if not any(size for _, size in sizes):
+        sizes = [(label(one), _memory_of(one)) for one in cards]
+    known = [(size, name) for name, size in sizes if size]
+    fields: dict[str, Plain] = {"asked": _gib(goal.min_vram), "gpus": labels(cards)}
+    if not known:
+        if not s.gpu.devices.known:
+            raise FactMissing(s.gpu.devices)
+        return Unknown("no_memory", fields)
+    size, name = max(known)
+    fields |= {"size": _gib(size), "gpu": name}
+    if size >= goal.min_vram * TOLERANCE:
+        return Pass(len(known), [Clue(s.gpu.devices, size, "memory_is", fields)])
+    if len(known) < len(sizes):
+        return Unknown("no_memory", fields)
+    clues = [Clue(s.gpu.devices, size, "memory_is", fields)]
+    return Fail("too_small", "error", "observed", clues, fields, examined=len(known))
+
+
+def _memory_of(device: Device) -> int | None:
+    """Bytes that one program can get: of the largest slice where the GPU is divided."""
+    if device.mig == "enabled" and device.mig_slices:
+        sizes = [int(match[1]) * 2**30 for one in device.mig_slices if (match := _SLICE.search(one))]
+        return max(sizes) if sizes else None
+    return device.memory_total
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+GPU_REQUIRED = Condition(
+    id="gpu-required",
+    family="gpu",
+    title="The GPU that was asked for is not there",
+    reads=("gpu", "packages", "machine"),
+    detect=_required,
+    words={
+        "nothing_asked": "nothing was asked for (--require, --min-vram)",
+        "no_gpu": "{wanted} is required, and no GPU for it was found",
+        "none_there": "the machine was looked through and has no GPU that computes",
+        "others_there": "the GPUs that were found: {gpus}",
+        "wrong_build": "{wanted} is required, but torch {torch} is a build for {build}, which cannot use {gpus}",
+        "built_for": "torch {torch} is a build for {build}",
+        "not_driven": "{wanted} is required, but {gpus} has no driver",
+        "no_driver": "no driver of NVIDIA is installed",
+        "torch_finds_none": "{wanted} is required, but torch {torch} finds none",
+        "torch_says": "torch was asked and finds no such GPU",
+        "torch_finds": "torch finds such a GPU",
+        "there": "present: {gpus}",
+        "too_small": "{asked} of GPU memory are required, the largest GPU has {size}",
+        "memory_is": "{gpu} has {size}",
+        "no_memory": "how much memory {gpus} has is not known",
+    },
+    explained_by=(
+        "torch-cpu-build",
+        "driver-missing",
+        "driver-too-old",
+        "driver-mismatch",
+        "gpu-arch-unsupported",
+        "gpu-hidden",
+        "wsl-gpu",
+        "rocm-mismatch",
+    ),
+)
+
+CONDITIONS: tuple[Condition, ...] = (GPU_REQUIRED,)
