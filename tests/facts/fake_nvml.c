@@ -3,7 +3,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32
+__declspec(dllimport) void __stdcall Sleep(unsigned long);
+static void pause(void) { Sleep(1000); }
+static int fork(void) { return 1; }
+#else
 #include <unistd.h>
+#endif
 
 static int is(const char *what) {
   const char *mode = getenv("FAKE_NVML");
