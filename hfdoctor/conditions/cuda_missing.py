@@ -132,7 +132,9 @@ def _cudnn(s: Snapshot, goal: Goal) -> Verdict:
             row = {"path": one.path, "version": one.version, "origin": one.origin}
             clues.append(Clue(s.native.cuda_libraries, one.path, "copy", row))
     fields: dict[str, Plain] = {"versions": " and ".join(versions), "needs": parts[0].needs if parts else ""}
-    severity: Severity = "error" if may_be_error(s) else "warning"
+    # where torch was asked and its answer is lost it may have been a good one
+    asked = s.gpu.torch.status in ("known", "not-run", "absent")
+    severity: Severity = "error" if asked and may_be_error(s) else "warning"
     foreign = [one for one in libraries if one.origin not in ("wheel", "torch")]
     steps = [Step(says="take_away", fields={"path": one.path, "origin": one.origin}) for one in foreign[:1]]
     says = "incomplete" if parts else "versions"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..facts.sections.packages import Distribution
 from ..facts.sections.target import Interpreter
 from ..facts.snapshot import Snapshot
 from .closure import closure_of
-from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
-from .reinstall import WORDS, reinstall
+from .extension_builds import LOADED_BY_TRANSFORMERS, Misfit, misfits
+from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .reinstall import WORDS, python_of, reinstall
 from .seen_imports import may_be_error
+from .told_packages import known_from_text
 
 #: processor names that mean the same, as the tags of wheels spell them
 _MACHINES = {
@@ -20,7 +24,13 @@ _MACHINES = {
 
 
 def _extensions(s: Snapshot, goal: Goal) -> Verdict:
-    told = s.target.interpreter.need()
+    told = s.target.interpreter.maybe()
+    unfit, labelled = misfits(s)
+    if told is None or known_from_text(s):  # without tags the labels say all there is
+        if unfit:
+            return [_built_for_another(s, goal, unfit)]
+        s.target.interpreter.need()
+        return Pass(labelled, [Clue(s.packages.distributions)]) if labelled else Skip("text")
     if told.implementation != "cpython":
         return Skip("only_cpython", {"implementation": told.implementation})
     installed = s.packages.installed()
@@ -28,12 +38,13 @@ def _extensions(s: Snapshot, goal: Goal) -> Verdict:
     members = [installed[name] for name in sorted(closure_of(s, goal.packages).members)]
     members = [entry for entry in members if not entry.installer.lower().startswith("conda")]
     compiled = [entry for entry in members if any(not tag.endswith("-any") for tag in entry.tags)]
-    if not compiled:
+    if not compiled and not labelled:
         return Skip("nothing_compiled")
     wrong = [e for e in compiled if not any(fits_interpreter(tag, told) for tag in e.tags)]
     wrong = [entry for entry in wrong if not s.packages.imported(entry.name)]
+    theirs = [_built_for_another(s, goal, unfit)] if unfit else []
     if not wrong:
-        return Pass(len(compiled), [Clue(s.target.interpreter, f"{told.version} {told.platform}")])
+        return theirs or Pass(len(compiled) + labelled, [Clue(s.target.interpreter, f"{told.version} {told.platform}")])
     names = [entry.name for entry in wrong]
     fields: dict[str, Plain] = {
         "packages": ", ".join(names[:6]) + (", ..." if len(names) > 6 else ""),
@@ -44,7 +55,29 @@ def _extensions(s: Snapshot, goal: Goal) -> Verdict:
     clues = [Clue(s.target.interpreter, f"{told.version} {told.platform}", "python_is", fields)]
     clues += [_clue(s, entry) for entry in wrong[:6]]
     severity: Severity = "error" if may_be_error(s) else "warning"
-    return Fail("other", severity, "derived", clues, fields, _cure(s, wrong), len(wrong))
+    return [Fail("other", severity, "derived", clues, fields, _cure(s, wrong), len(wrong)), *theirs]
+
+
+def _built_for_another(s: Snapshot, goal: Goal, unfit: Sequence[Misfit]) -> Fail:
+    """Extensions that were built for another torch, another CUDA or the other C++ ABI, by their own label."""
+    names = [one.entry.name for one in unfit]
+    fields: dict[str, Plain] = {"packages": ", ".join(names[:6]), "torch": unfit[0].clue.fields["torch"]}
+    # transformers loads flash-attn along with every model, but only where there is a GPU for it
+    gpu = any(device.vendor == "nvidia" for device in s.gpu.devices.maybe() or ())
+    loaded = any(name in LOADED_BY_TRANSFORMERS for name in names) and "transformers" in s.packages.installed()
+    sure = all(one.clue.says != "for_abi" for one in unfit)
+    severity: Severity = (
+        "error" if loaded and gpu and sure and may_be_error(s) and not known_from_text(s) else "warning"
+    )
+    python = python_of(s)
+    table = all(one.clue.says == "for_abi" for one in unfit)
+    steps = [Step(says="matching_build", fields=fields)]
+    if not s.target.pip.absent and not known_from_text(s):
+        steps.append(Step([python, "-m", "pip", "uninstall", *names], "or_without", fields))
+    basis: Basis = "table" if table else "derived"
+    return Fail(
+        "for_other_torch", severity, basis, [one.clue for one in unfit[:8]], fields, Treatment("print-only", steps)
+    )
 
 
 def fits_interpreter(tag: str, told: Interpreter) -> bool:
@@ -92,8 +125,8 @@ def _cure(s: Snapshot, wrong: list[Distribution]) -> Treatment:
 EXTENSION_ABI = Condition(
     id="extension-abi-mismatch",
     family="packages",
-    title="A compiled package was built for another Python, system or processor",
-    reads=("packages", "target"),
+    title="A compiled package was built for another Python, machine or torch",
+    reads=("packages", "target", "machine", "gpu"),
     detect=_extensions,
     words={
         **{key: text for key, text in WORDS.items() if key.startswith("reinstall")},
@@ -102,6 +135,15 @@ EXTENSION_ABI = Condition(
         "other": "built for another Python or machine than this one ({python}, {platform}): {packages}",
         "python_is": "the interpreter is Python {python} for {platform}",
         "built_for": "{package} {version} was built for {tag}: {path}",
+        "text": "the text lists no package whose name tells for which torch it was built",
+        "for_other_torch": "built for another torch than {torch}: {packages}",
+        "for_torch": "{package} {label} was built for torch {built}; torch {torch} is installed",
+        "for_cuda": "{package} {label} was built for CUDA {built}; torch {torch} is a build for {cuda}",
+        "for_abi": "{package} {label} was built with {built} C++ ABI; torch {torch} has {own} one "
+        "({source}, read {as_of})",
+        "matching_build": "install {packages} in a build for torch {torch} (its label names torch and CUDA), "
+        "or build it",
+        "or_without": "or remove it: transformers does without",
         "own_folder": "these packages belong to another interpreter: look at PYTHONPATH and .pth files, or make the "
         "environment anew and install into it",
     },

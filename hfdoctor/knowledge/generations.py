@@ -38,6 +38,18 @@ class SharedWheelPath(Row, frozen=True, kw_only=True):
     owners: tuple[str, ...]
 
 
+class TorchCxx11Abi(Row, frozen=True, kw_only=True):
+    """Which C++ ABI PyTorch's own Linux x86-64 wheels have, from ``since`` on and before ``before``.
+
+    ``cuda`` names the builds that the row is about, such as ``12.4``; () for all. ``cxx11``: the new one.
+    """
+
+    since: str
+    before: str | None
+    cuda: tuple[str, ...]
+    cxx11: bool
+
+
 def load_transformers_torch() -> tuple[TransformersTorch, ...]:
     """Rows, newest releases first; KnowledgeError when the table is damaged."""
     return load_table("transformers_torch", TransformersTorch)
@@ -51,6 +63,11 @@ def load_numpy_builds() -> tuple[NumpyBuild, ...]:
 def load_shared_wheel_paths() -> tuple[SharedWheelPath, ...]:
     """All rows; KnowledgeError when the table is damaged."""
     return load_table("shared_wheel_paths", SharedWheelPath)
+
+
+def load_torch_cxx11_abi() -> tuple[TorchCxx11Abi, ...]:
+    """Rows, newest releases first; KnowledgeError when the table is damaged."""
+    return load_table("torch_cxx11_abi", TorchCxx11Abi)
 
 
 def torch_for_transformers(release: str) -> TransformersTorch | None:
@@ -68,6 +85,18 @@ def numpy_build(package: str, release: str, system: str) -> NumpyBuild | None:
             row
             for row in load_numpy_builds()
             if row.package == package and row.system == system and _within(release, row.since, row.before)
+        ),
+        None,
+    )
+
+
+def cxx11_abi(release: str, cuda: str) -> TorchCxx11Abi | None:
+    """The row for a release of torch built for this CUDA (``12.4``, "" for none); None where it is not known."""
+    return next(
+        (
+            row
+            for row in load_torch_cxx11_abi()
+            if _within(release, row.since, row.before) and (not row.cuda or cuda in row.cuda)
         ),
         None,
     )

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hfdoctor.conditions.extension_fit import fits_interpreter
-from hfdoctor.facts.fact import absent, failed, known
+from hfdoctor.facts.fact import absent, failed, known, not_run
 from hfdoctor.facts.sections.machine import Libc
 from hfdoctor.facts.sections.packages import ImportTrial
 from hfdoctor.facts.snapshot import Snapshot
@@ -17,6 +17,8 @@ GLIBC, ILLEGAL, PIP, ABI = "glibc-too-old", "illegal-instruction", "pip-too-old"
 
 
 def on_libc(s: Snapshot, family: str, version: str, soabi: str = "") -> Snapshot:
+    """The machine with another C library, known by the wheels' tags alone."""
+    s.native.linkage = not_run("the files were not read")
     s.machine.libc = known(Libc(family, version), "confstr")
     told = s.target.interpreter.need()
     s.target.interpreter = known(msgspec.structs.replace(told, soabi=soabi), "target")
