@@ -104,9 +104,9 @@ def ask_nvml(binding: Any, path: str) -> None:
         number = getattr(error, "value", 0)
         say(answer=ANSWERS.get(number, "other"), detail=f"{error}"[:300], number=number)
 
-    def maybe(read: Callable[..., Any], *arguments: Any) -> Any:
+    def maybe(name: str, *arguments: Any) -> Any:
         try:
-            return read(*arguments)
+            return getattr(binding, name)(*arguments)
         except binding.NVMLError as error:
             if getattr(error, "value", 0) == 15:  # gone from the bus: nothing more can be asked of it
                 raise
@@ -129,9 +129,9 @@ def ask_nvml(binding: Any, path: str) -> None:
     say(library=loaded_from(binding.nvmlLib, "nvmlInitWithFlags"))
     try:
         say(at="nvmlSystemGetDriverVersion")
-        say(driver=text(maybe(binding.nvmlSystemGetDriverVersion)))
+        say(driver=text(maybe("nvmlSystemGetDriverVersion")))
         say(at="nvmlSystemGetCudaDriverVersion")
-        say(nvml_cuda=maybe(binding.nvmlSystemGetCudaDriverVersion_v2) or 0)
+        say(nvml_cuda=maybe("nvmlSystemGetCudaDriverVersion_v2") or 0)
         count = binding.nvmlDeviceGetCount()
         say(count=count)
     except binding.NVMLError as error:
@@ -142,7 +142,7 @@ def ask_nvml(binding: Any, path: str) -> None:
         say(at=f"device {index}")
         try:
             handle = binding.nvmlDeviceGetHandleByIndex(index)
-            say(device=device(binding, handle, index, maybe))
+            say(device=device(handle, index, maybe, binding))
             say(processes=processes(binding, handle, index))
         except binding.NVMLError as error:
             say(lost=index, error=str(error)[:200])
@@ -153,35 +153,35 @@ def ask_nvml(binding: Any, path: str) -> None:
         say(answer="ok", detail="", number=0)
 
 
-def device(binding: Any, handle: Any, index: int, maybe: Callable[..., Any]) -> dict[str, Any]:
+def device(handle: Any, index: int, maybe: Callable[..., Any], binding: Any) -> dict[str, Any]:
     """What NVML tells of one GPU; what it does not know is None."""
-    pci = maybe(binding.nvmlDeviceGetPciInfo, handle)
-    capability = maybe(binding.nvmlDeviceGetCudaComputeCapability, handle)
-    memory = maybe(binding.nvmlDeviceGetMemoryInfo, handle)
-    mig = maybe(binding.nvmlDeviceGetMigMode, handle)
+    pci = maybe("nvmlDeviceGetPciInfo", handle)
+    capability = maybe("nvmlDeviceGetCudaComputeCapability", handle)
+    memory = maybe("nvmlDeviceGetMemoryInfo", handle)
+    mig = maybe("nvmlDeviceGetMigMode", handle)
     number = getattr(pci, "pciDeviceId", 0)  # device in the upper half, vendor in the lower
     return {
         "index": index,
-        "name": text(maybe(binding.nvmlDeviceGetName, handle)),
+        "name": text(maybe("nvmlDeviceGetName", handle)),
         "address": text(getattr(pci, "busId", "")),
         "pci_id": f"{number & 0xFFFF:04x}:{number >> 16:04x}" if number else "",
         "capability": f"{capability[0]}.{capability[1]}" if capability else "",
         "memory_total": memory.total if memory else None,
         "memory_free": memory.free if memory else None,
-        "uuid": text(maybe(binding.nvmlDeviceGetUUID, handle)),
+        "uuid": text(maybe("nvmlDeviceGetUUID", handle)),
         "mig": "" if mig is None else "enabled" if mig[0] else "disabled",
-        "mig_slices": slices(binding, handle, maybe) if mig and mig[0] else [],
+        "mig_slices": slices(handle, maybe) if mig and mig[0] else [],
         "ecc_errors": ecc_errors(binding, handle, maybe),
     }
 
 
-def slices(binding: Any, handle: Any, maybe: Callable[..., Any]) -> list[str]:
+def slices(handle: Any, maybe: Callable[..., Any]) -> list[str]:
     """The names of a GPU's MIG slices, as the driver gives them."""
     found = []
-    for index in range(maybe(binding.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-        part = maybe(binding.nvmlDeviceGetMigDeviceHandleByIndex, handle, index)
+    for index in range(maybe("nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
+        part = maybe("nvmlDeviceGetMigDeviceHandleByIndex", handle, index)
         if part is not None:
-            name = maybe(binding.nvmlDeviceGetName, part) or maybe(binding.nvmlDeviceGetUUID, part)
+            name = maybe("nvmlDeviceGetName", part) or maybe("nvmlDeviceGetUUID", part)
             found.append(text(name) or f"slice {index}")
     return found
 
@@ -189,11 +189,9 @@ def slices(binding: Any, handle: Any, maybe: Callable[..., Any]) -> list[str]:
 def ecc_errors(binding: Any, handle: Any, maybe: Callable[..., Any]) -> int | None:
     """Uncorrected memory errors since the driver was loaded; None where there is no ECC."""
     kinds = (binding.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, binding.NVML_VOLATILE_ECC)
-    total = getattr(binding, "nvmlDeviceGetTotalEccErrors", None)
-    found = maybe(total, handle, *kinds) if total else None
-    if found is None and hasattr(binding, "nvmlDeviceGetMemoryErrorCounter"):
-        place = getattr(binding, "NVML_MEMORY_LOCATION_DEVICE_MEMORY", 2)
-        found = maybe(binding.nvmlDeviceGetMemoryErrorCounter, handle, *kinds, place)
+    found: int | None = maybe("nvmlDeviceGetTotalEccErrors", handle, *kinds)
+    if found is None:  # it is to go with CUDA 14
+        found = maybe("nvmlDeviceGetMemoryErrorCounter", handle, *kinds, binding.NVML_MEMORY_LOCATION_DEVICE_MEMORY)
     return found
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hfdoctor.facts.sections.gpu import Gpu, GpuProcess
+from hfdoctor.facts.probes import gpu_device_files, gpu_nvml
+from hfdoctor.facts.sections.gpu import DeviceFile, Gpu, GpuProcess
 from tests.facts import gpu_trees as trees
 
 pytestmark = [
@@ -253,3 +254,50 @@ def test_the_toolkits_stub_is_no_driver(tmp_path: Path, libraries: Path) -> None
     assert section.driver.status == "failed"
     assert "stub" in section.driver.reason
     assert section.nvml.need().answer == "library-missing"
+
+
+def test_a_control_group_that_forbids_a_device_file() -> None:
+    """Its permissions allow it, opening it fails: only the child's try tells."""
+    lines = [
+        {"at": "open /dev/nvidiactl"},
+        {"opened": "/dev/nvidiactl", "errno": 1},
+        {"opened": "/dev/zero", "errno": 0},
+    ]
+    files = [DeviceFile("/dev/nvidiactl", True), DeviceFile("/dev/zero", False, "EACCES"), DeviceFile("/dev/kfd", True)]
+    gpu_device_files.apply(files, gpu_nvml.understand(lines).opened)
+    assert [(file.usable, file.error) for file in files] == [(False, "EPERM"), (True, ""), (True, "")]
+
+
+def test_the_child_really_opens_what_it_is_given(tmp_path: Path) -> None:
+    there, gone = str(trees.put(tmp_path, "nvidiactl")), str(tmp_path / "gone")
+    told = gpu_nvml.ask({"LD_LIBRARY_PATH": str(tmp_path)}, 20.0, files=[there, gone])
+    assert told.opened == {there: "", gone: "ENOENT"}
+    assert told.nvml.answer  # whatever this machine has
+
+
+def test_a_child_that_cannot_start_says_nothing_of_the_driver(
+    tmp_path: Path, libraries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_nvml, "PROGRAM", str(tmp_path / "not-there.py"))
+    section = asked(server(tmp_path / "root", libraries), "ok")
+    assert section.nvml.status == "failed"
+    assert "did not start" in section.nvml.reason
+    assert section.driver.need().version == "570.86.15"
+
+
+def test_without_the_binding(tmp_path: Path, libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise gpu_nvml.BindingMissing("nvidia-ml-py is not installed beside hfdoctor")
+
+    monkeypatch.setattr(gpu_nvml, "binding_path", missing)
+    section = asked(server(tmp_path, libraries), "ok")
+    assert section.nvml.status == "failed" and "nvidia-ml-py" in section.nvml.reason
+    assert len(section.devices.need()) == 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [("00000000:01:00.0", "0000:01:00.0"), ("0000000F:01:00.0", "000f:01:00.0"), ("", ""), ("x:y", "")],
+)
+def test_addresses(raw: str, wanted: str) -> None:
+    assert gpu_nvml.pci_address(raw) == wanted

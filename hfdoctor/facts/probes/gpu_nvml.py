@@ -57,7 +57,7 @@ def ask(
     """Ask the driver's libraries, at most ``patience_s`` seconds; try to open ``files`` on the way.
 
     ``nvml`` and ``cuda`` are paths of libraries that the loader would not find by their names. Raises OSError if no
-    child can be started, BindingMissing.
+    child can be started, TimeoutError if it never came to ask, BindingMissing.
     """
     wanted = {"binding": binding_path(), "nvml": nvml, "cuda": cuda, "open": files or []}
     argv = [sys.executable, "-I", "-S", "-B", PROGRAM, json.dumps(wanted)]
@@ -66,6 +66,12 @@ def ask(
     told = understand(lines)
     if told.nvml.answer:
         return told
+    if not lines and not ended.signal:  # it never came to ask: that says nothing of the driver
+        if ended.timed_out:
+            raise TimeoutError(f"the program that asks the driver said nothing within {patience_s:.0f} s")
+        raise OSError(
+            f"the program that asks the driver did not start: {ended.stderr[-200:].decode('utf-8', 'replace')}"
+        )
     at = next((str(line["at"]) for line in reversed(lines) if "at" in line), "the start")
     if ended.timed_out:
         told.nvml.answer = "hung"

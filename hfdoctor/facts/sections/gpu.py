@@ -42,7 +42,10 @@ class Device(msgspec.Struct, omit_defaults=True):
 
 
 class GpuProcess(msgspec.Struct, omit_defaults=True):
-    """A process that holds memory of a GPU (bytes; None where the driver does not say). ``device`` is an index."""
+    """A process that holds memory of a GPU (bytes; None where the driver does not say).
+
+    ``device`` is its place in the list of devices, from 0. In a container ``pid`` is the host's number, without a name.
+    """
 
     device: int
     pid: int
@@ -157,7 +160,8 @@ class Gpu(msgspec.Struct, omit_defaults=True):
     cuda_compat: Fact[str] = unobserved()
     #: Secure Boot, which keeps unsigned kernel modules out
     secure_boot: Fact[bool] = unobserved()
-    #: inside a container: how GPUs come in (nvidia-runtime, cdi, none); absent elsewhere
+    #: inside a container: how GPUs come in (nvidia-runtime, cdi, apptainer, devices for device files alone, none);
+    #: absent elsewhere
     container_gpu: Fact[str] = unobserved()
     processes: Fact[list[GpuProcess]] = unobserved()
     #: absent outside WSL 2
