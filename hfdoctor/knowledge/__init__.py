@@ -1,7 +1,7 @@
 """What hfdoctor knows beforehand: tables that age, each row with the day it was read (``as_of``) and its ``source``.
 
 Every table is a JSON file in this folder, read on first use by ``loader.load_table`` into frozen Structs. Importing
-this package reads nothing. ``scripts/measure_wheels.py`` rebuilds what is measured from published wheels.
+this package reads nothing. ``scripts/refresh_tables.py`` rebuilds what can be measured, and says what it cannot.
 
 How long names are on Windows (``hfdoctor.knowledge.paths``)
     ``install_paths(root, (3, 11)) -> InstallPaths | None``

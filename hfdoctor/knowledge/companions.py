@@ -1,4 +1,4 @@
-"""Which torchvision and torchaudio go with a torch, by the published metadata of the companions."""
+"""Which torchvision, torchaudio, torchtext and xformers go with a torch, by their published metadata."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hfdoctor.knowledge.loader import Row, load_table
 class Companion(Row, frozen=True, kw_only=True):
     """One release of a companion. ``torch`` is the specifier of the torch it asks for, such as ``==2.13.0``.
 
-    None where its metadata does not name torch at all (torchaudio 2.11.0): then nothing is known from it.
+    None where its metadata does not name torch at all (torchaudio 2.11.0), or any torch: then nothing is known from it.
     """
 
     package: str
@@ -44,3 +44,18 @@ def companion_for(package: str, torch: str) -> Companion | None:
         ),
         None,
     )
+
+
+def torch_for(package: str, release: str) -> str | None:
+    """The specifier of the torch that a release of ``package`` asks for: ``"==2.4.1"`` for torchvision 0.19.1+cu121.
+
+    None where the table does not have the release, or its metadata do not say.
+    """
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        public = Version(Version(release).public)
+    except InvalidVersion:
+        return None
+    rows = (row for row in load_companions() if row.package == package)
+    return next((row.torch for row in rows if Version(row.release) == public), None)

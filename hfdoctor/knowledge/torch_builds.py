@@ -83,12 +83,18 @@ def targets_of(release: str, variant: str, system: str, machine: str) -> tuple[t
 
 
 def build_of(release: str, variant: str, system: str, machine: str) -> TorchBuild | None:
-    """The row for one build, measured before documented; None where the table does not have it."""
-    wanted = _machine(machine)
+    """The row for one build; None where the table does not have it.
+
+    What was measured comes first: in this release's wheel, or in that of another patch release of its minor, which is
+    built by the same list. Then what a document says.
+    """
+    numbers = _numbers(release)
     rows = [
-        row for row in _rows_of(release) if row.variant == variant and row.system == system and row.machine == wanted
+        row
+        for row in load_torch_builds()
+        if (row.variant, row.system, row.machine) == (variant, system, _machine(machine)) and _holds(row, numbers[:2])
     ]
-    return next((row for row in rows if row.basis == "measured"), rows[0] if rows else None)
+    return min(rows, key=lambda row: (row.basis != "measured", _numbers(row.since) != numbers), default=None)
 
 
 def default_variant(release: str, system: str, machine: str) -> str | None:
@@ -154,12 +160,13 @@ def _release(release: str) -> TorchRelease | None:
 
 def _rows_of(release: str) -> Iterator[TorchBuild]:
     numbers = _numbers(release)
-    if not numbers:
-        return
-    for row in load_torch_builds():
-        since, until = _numbers(row.since), _numbers(row.until)
-        if since <= numbers[: len(since)] and numbers[: len(until)] <= until:
-            yield row
+    return (row for row in load_torch_builds() if _holds(row, numbers))
+
+
+def _holds(row: TorchBuild, numbers: tuple[int, ...]) -> bool:
+    """Whether a row is about a release, or about any patch release of a minor where ``numbers`` is one."""
+    since, until = _numbers(row.since)[: len(numbers)], _numbers(row.until)[: len(numbers)]
+    return bool(numbers) and since <= numbers[: len(since)] and numbers[: len(until)] <= until
 
 
 def _numbers(release: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The table companions.json: which torch a release of torchvision and torchaudio was built for, by its own metadata."""
+"""The table companions.json: which torch a release of a companion was built for, by its own metadata."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from packaging.version import Version
 
 from registry_tables.index import Index, source_of
 
-# the first release for torch 2.1, the oldest torch in wheel_tags.json that matters
-COMPANIONS = {"torchaudio": Version("2.1"), "torchvision": Version("0.16")}
+# from the first release on whose metadata ask for one torch; reports that people paste name old ones too
+COMPANIONS = {
+    "torchaudio": Version("0.6"),
+    "torchtext": Version("0.9"),
+    "torchvision": Version("0.5"),
+    "xformers": Version("0.0.16"),
+}
 
 JsonRow = dict[str, Any]
 
 
 def torch_requirement(metadata: str) -> str | None:
-    """The specifier of ``Requires-Dist: torch``, such as ``==2.14.0``; None where torch is not required at all."""
+    """The specifier of ``Requires-Dist: torch``, such as ``==2.14.0``; None where any torch or none will do."""
     for line in HeaderParser().parsestr(metadata).get_all("Requires-Dist", []):
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
         if requirement.name.lower() == "torch" and requirement.marker is None:
-            return str(requirement.specifier)
+            return str(requirement.specifier) or None
     return None
 
 

@@ -84,23 +84,24 @@ class Index:
             )
         return tuple(sorted(found, key=lambda file: (file.version, file.filename)))
 
-    def _open(self, wheel: PublishedFile) -> Any:
+    def open_wheel(self, wheel: PublishedFile) -> Any:
+        """The wheel as a ZipFile that reads by range request."""
         self.requests_made += 1
         return RemoteZip(wheel.url, session=self.session, timeout=self.timeout)
 
     def _members(self, wheel: PublishedFile) -> tuple[Member, ...]:
         """The files in a wheel, from its central directory (a range request, some megabytes for the largest)."""
-        with self._open(wheel) as archive:
+        with self.open_wheel(wheel) as archive:
             return members_of(archive)
 
     def _metadata(self, wheel: PublishedFile) -> str:
-        with self._open(wheel) as archive:
+        with self.open_wheel(wheel) as archive:
             name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
             return cast("bytes", archive.read(name)).decode("utf-8", "replace")
 
     def text_of(self, wheel: PublishedFile, name: str) -> str:
         """One file of a wheel as text; KeyError where the wheel has no such file."""
-        with self._open(wheel) as archive:
+        with self.open_wheel(wheel) as archive:
             return cast("bytes", archive.read(name)).decode("utf-8", "replace")
 
     def wheel_named(self, project: str, filename: str) -> PublishedFile:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.knowledge.published import Published, make_wheel, serve
 
 pytest.importorskip("remotezip")  # comes with the extra "dev", like the script that needs it
 
-import measure_wheels
+import refresh_tables
 from registry_tables.closure import Unresolvable, find_uv, resolve, wheel_for
 from registry_tables.companions_table import companion_rows, torch_requirement
 from registry_tables.contents import measure, utf16_length
@@ -141,7 +142,7 @@ def test_releases_are_kept_where_they_are_the_last_to_support_something(publishe
         ("Requires-Dist: torch==2.13.0", "==2.13.0"),
         ("Requires-Dist: torch (==2.13.0)", "==2.13.0"),
         ("Requires-Dist: torch>=2.14.0", ">=2.14.0"),
-        ("Requires-Dist: torch", ""),
+        ("Requires-Dist: torch", None),
         ("Requires-Dist: torchdata==1.0", None),
         ("Requires-Dist: torch==1.0; extra == 'old'", None),
         ("Requires-Dist: !!!", None),
@@ -152,7 +153,9 @@ def test_the_torch_a_companion_asks_for(line: str, expected: str | None) -> None
     assert torch_requirement(f"Metadata-Version: 2.1\n{line}\n\nRequires-Dist: torch==9.9\n") == expected
 
 
-def test_companions_are_read_from_metadata(published: Published) -> None:
+def test_companions_are_read_from_metadata(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    oldest = {"torchaudio": Version("2.1"), "torchvision": Version("0.16")}
+    monkeypatch.setattr("registry_tables.companions_table.COMPANIONS", oldest)
     for name, requires in (("torchvision-0.29.0", "torch==2.14.0"), ("torchvision-0.29.2", "torch>=2.14.0")):
         make_wheel(published.folder, f"{name}-py3-none-any.whl", {"torchvision/__init__.py": ""}, (requires,))
     make_wheel(published.folder, "torchvision-0.9.0-py3-none-any.whl", {"torchvision/__init__.py": ""})
@@ -190,31 +193,31 @@ def test_a_closure_is_resolved_for_another_platform(published: Published) -> Non
 
 def test_check_and_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"as_of": "2026-11-22", "source": "s", "value": 1}]
-    monkeypatch.setattr(measure_wheels, "KNOWLEDGE", tmp_path)
-    monkeypatch.setattr(measure_wheels, "BUILDERS", {"t": lambda index, as_of: ({"t": rows}, ["a gap"])})
+    monkeypatch.setattr(refresh_tables, "KNOWLEDGE", tmp_path)
+    monkeypatch.setattr(refresh_tables, "builders", lambda *words: {"t": lambda index, as_of: ({"t": rows}, ["a gap"])})
 
-    assert measure_wheels.main(["--check"]) == 1  # not there yet
+    assert refresh_tables.main(["--check"]) == 1  # not there yet
     assert not list(tmp_path.iterdir())
-    assert measure_wheels.main(["--write"]) == 0
+    assert refresh_tables.main(["--write"]) == 0
     written = (tmp_path / "t.json").read_text(encoding="utf-8")
     assert json.loads(written) == {"table": "t", "rows": rows}
     capsys.readouterr()
 
-    assert measure_wheels.main(["--check", "t"]) == 0
+    assert refresh_tables.main(["--check", "t"]) == 0
     said = capsys.readouterr()
-    assert "no change" in said.out and "not available: a gap" in said.err
+    assert "no change" in said.out and "not rebuilt: a gap" in said.err
 
     rows[0]["as_of"] = "2027-01-01"  # the same value read on another day is no difference
-    assert measure_wheels.main(["--check"]) == 0
+    assert refresh_tables.main(["--check"]) == 0
     rows[0]["value"] = 2
-    assert measure_wheels.main(["--check"]) == 1
+    assert refresh_tables.main(["--check"]) == 1
     assert '+   "value": 2' in capsys.readouterr().out
-    assert measure_wheels.main([]) == 0  # only shows
+    assert refresh_tables.main([]) == 0  # only shows
     assert (tmp_path / "t.json").read_text(encoding="utf-8") == written
 
 
 def test_an_unknown_table_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        measure_wheels.main(["no_such_table"])
+        refresh_tables.main(["no_such_table"])
     assert stopped.value.code == 2
     assert "no such table: no_such_table" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hfdoctor.knowledge.companions import companion_for
+from hfdoctor.knowledge.companions import companion_for, torch_for
 from hfdoctor.knowledge.paths import InstallPaths, install_paths, load_closures, load_wheel_paths
 from hfdoctor.knowledge.sizes import install_size
 
@@ -84,5 +84,19 @@ def test_companions_follow_what_they_publish() -> None:
     assert release("torchvision", "2.15.0") == "0.29.2"  # >=2.14.0 since 0.29.1
     assert release("torchaudio", "2.4.1+cpu") == "2.4.1"
     assert release("torchaudio", "2.15.0") is None  # 2.11.0, the last one, names no torch
-    assert release("torchvision", "1.13.1") is None
+    assert release("torchvision", "1.13.1") == "0.14.1"
+    assert release("torchaudio", "1.10.2") == "0.10.2"
+    assert release("xformers", "2.4.1") == "0.0.28.post1"
+    assert release("torchvision", "1.0.1") is None
     assert release("torchvision", "not a version") is None
+
+
+def test_the_torch_that_a_companion_asks_for() -> None:
+    assert torch_for("torchvision", "0.19.1+cu121") == "==2.4.1"
+    assert torch_for("torchvision", "0.29.2") == ">=2.14.0"
+    assert torch_for("torchaudio", "0.13.1") == "==1.13.1"
+    assert torch_for("torchtext", "0.17.2+cpu") == "==2.2.2"
+    assert torch_for("torchaudio", "2.11.0") is None  # its metadata do not name torch
+    for unknown in ("99.0", "0.19.1a0", "not a version"):
+        assert torch_for("torchvision", unknown) is None
+    assert torch_for("unheard-of", "1.0") is None

@@ -27,6 +27,10 @@ def runs(code: tuple[str, ...], capability: str) -> bool:
     return any(number // 10 == major and number % 10 <= minor for number in numbers)
 
 
+def numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))
+
+
 def test_variants_by_release_and_platform() -> None:
     assert variants_of("2.7.1+cu126", "linux", "x86_64")[:1] == ("cpu",)
     assert {"cu118", "cu126", "cu128"} <= set(variants_of("2.7.1"))
@@ -64,6 +68,10 @@ def test_targets_of_a_build() -> None:
     assert targets_of("2.7.1", "cpu", *LINUX) == ((), ())
     volta = targets_of("2.7.0", "cu128", *LINUX)
     assert volta is not None and "sm_70" not in volta[0]
+    # measured in 2.7.1, and built by the same list; of cu130 nobody said
+    assert targets_of("2.7.0", "cu126", *LINUX) == measured
+    assert targets_of("2.14.0", "cu130", "linux", "arm64") == targets_of("2.14.1", "cu130", "linux", "aarch64")
+    assert targets_of("2.10.0", "cu130", "linux", "aarch64") is None
     for unknown in (("2.7.1", "cu999"), ("99.0", "cu126")):
         assert targets_of(*unknown, *LINUX) is None
 
@@ -111,14 +119,41 @@ def test_the_last_release_for_an_old_gpu() -> None:
     assert newest is not None and newest[0] == load_torch_releases()[0].release
 
 
+def test_documents_agree_with_what_was_measured() -> None:
+    """Where a document speaks of a build that was measured too, it names the same targets."""
+    rows = load_torch_builds()
+    compared = 0
+    for measured in (row for row in rows if row.basis == "measured"):
+        minor = numbers(measured.since)[:2]
+        for row in rows:
+            same = (row.variant, row.system, row.machine) == (measured.variant, measured.system, measured.machine)
+            if row.basis == "documented" and same and row.code is not None:
+                if not numbers(row.since) <= minor <= numbers(row.until):
+                    continue
+                assert (row.code, row.ptx) == (measured.code, measured.ptx), (row.since, row.variant, measured.since)
+                compared += 1
+    assert compared >= 12
+
+
+def test_every_release_on_pypi_with_cuda_was_measured() -> None:
+    """The newest patch release of each minor since 2.0, on each platform where PyPI has a CUDA build of it."""
+    measured = {(row.since, f"{row.system}_{row.machine}", row.variant) for row in load_torch_builds()}
+    minors = set()
+    for release in load_torch_releases():
+        minor = numbers(release.release)[:2]
+        if minor >= (2, 0) and minor not in minors:
+            for platform, variant in release.defaults.items():
+                assert variant == "cpu" or (release.release, platform, variant) in measured
+        minors.add(minor)
+
+
 def test_rows_hold_together() -> None:
     seen = set()
     for row in load_torch_builds():
         key = (row.since, row.until, row.variant, row.system, row.machine)
         assert key not in seen
         seen.add(key)
-        since, until = ([int(part) for part in bound.split(".")] for bound in (row.since, row.until))
-        assert since <= until
+        assert numbers(row.since) <= numbers(row.until)
         assert (row.code is None) == (row.ptx is None)
         if row.basis == "measured":
             assert row.since == row.until and row.source.startswith("https://pypi.org/") and row.code
