@@ -108,8 +108,12 @@ def _hold(entry: Distribution, judge: FileJudge, owners: _Owners, deep: bool) ->
         result.problem = "no-record"
         return result
     record, result.problem = read_record(record_path(entry), sample_headers=not deep)
-    if not result.problem and is_managed(entry):
-        result.problem = "managed"
+    if is_managed(entry):
+        listed = _managers_list(entry)
+        if listed is not None:
+            record, result.problem = listed, ""
+        elif not result.problem:
+            result.problem = "managed"
     if result.problem:
         if entry.name in SAME_NAME:
             _look_without_record(entry.name, folder, judge, result)
@@ -138,6 +142,15 @@ def _hold(entry: Distribution, judge: FileJudge, owners: _Owners, deep: bool) ->
         _hash_all(result, folder, record, rows, judge, damages, owners)
     _count(result, damages.values())
     return result
+
+
+def _managers_list(entry: Distribution) -> Record | None:
+    """The other package manager's own list of the files, where it has one that can be read: conda's."""
+    if not entry.installer.lower().startswith("conda"):
+        return None
+    from .conda_meta import read_conda_record
+
+    return read_conda_record(entry)
 
 
 def own_rows(record: Record, info: str) -> dict[str, int | None]:
