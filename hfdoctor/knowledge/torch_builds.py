@@ -7,6 +7,7 @@ could be installed instead, and of machines known only from a text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Literal
 
 from hfdoctor.knowledge.loader import Row, load_table
@@ -57,6 +58,7 @@ def load_torch_releases() -> tuple[TorchRelease, ...]:
     return load_table("torch_releases", TorchRelease)
 
 
+@cache
 def variants_of(release: str, system: str = "", machine: str = "") -> tuple[str, ...]:
     """The variants of a torch release that the table knows, cpu first, then by kind and version; () for an unknown one.
 
@@ -82,6 +84,7 @@ def targets_of(release: str, variant: str, system: str, machine: str) -> tuple[t
     return None if row is None or row.code is None or row.ptx is None else (row.code, row.ptx)
 
 
+@cache
 def build_of(release: str, variant: str, system: str, machine: str) -> TorchBuild | None:
     """The row for one build; None where the table does not have it.
 
@@ -139,11 +142,15 @@ def last_release_with(capability: str, system: str, machine: str, *, runs: Runs)
 
     None where no build of the table has any. ``runs`` as in best_variant.
     """
+    judged: dict[tuple[str, ...], bool | None] = {}
     for row in load_torch_releases():
         for variant in reversed(variants_of(row.release, system, machine)):
             targets = targets_of(row.release, variant, system, machine)
-            if cuda_of_variant(variant) and targets is not None and runs(targets[0], capability):
-                return row.release, variant
+            if cuda_of_variant(variant) and targets is not None:
+                if targets[0] not in judged:
+                    judged[targets[0]] = runs(targets[0], capability)
+                if judged[targets[0]]:
+                    return row.release, variant
     return None
 
 
@@ -169,6 +176,7 @@ def _holds(row: TorchBuild, numbers: tuple[int, ...]) -> bool:
     return bool(numbers) and since <= numbers[: len(since)] and numbers[: len(until)] <= until
 
 
+@cache
 def _numbers(release: str) -> tuple[int, ...]:
     """``(2, 7, 1)`` of ``2.7.1+cu126``; () for what is no final release: of a nightly nothing is known."""
     parts = release.partition("+")[0].split(".")
