@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..facts.sections.native import LinkProblem
 from ..facts.sections.packages import Distribution, ImportTrial
@@ -22,7 +22,12 @@ _DRIVER = r"(?i)nv(?:cuda|ml|api64|cuvid|encodeapi)\w*\.dll\Z"
 #: what Windows says when a library cannot be loaded: 126 one that it needs is missing, 127 a symbol is, 182 and 193 not
 #: for this kind of processor, 1114 its start failed
 _WINERROR = r"\[WinError (126|127|182|193|1114)\]"
-_KINDS = ("missing", "wrong-architecture", "truncated")
+#: kind of problem -> the templates of the summary and of the evidence
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "missing": ("missing", "is_missing"),
+    "wrong-architecture": ("wrong_architecture", "is_wrong_architecture"),
+    "truncated": ("truncated", "is_truncated"),
+}
 #: Microsoft's OpenMP of LLVM: the wheels of torch 2.3 and 2.4.0 needed it and did not bring it (pytorch issue 131662)
 _OPENMP = "libomp140.x86_64.dll"
 
@@ -60,7 +65,7 @@ def _dll_load(s: Snapshot, goal: Goal) -> Verdict:
     first = problems[0] if problems else None
     fields: dict[str, Plain] = {"needs": _name(first.needs) if first else "", "library": _file(trial, first)}
     fields["torch"] = torch.version if torch else ""
-    says = first.kind.replace("-", "_") if first else "not_named"
+    says = _KINDS[first.kind][0] if first else "not_named"
     basis: Basis = "observed" if trial else "derived"
     severity: Severity = "error" if trial or may_be_error(s) else "warning"
     return Fail(says, severity, basis, clues, fields, _cure(s, torch, problems), max(1, len(problems)))
@@ -95,7 +100,7 @@ def _clue(s: Snapshot, problem: LinkProblem) -> Clue:
         "found": problem.found or problem.needs,
         "chain": " -> ".join(_name(one) for one in problem.chain) or _name(problem.library),
     }
-    return Clue(s.native.linkage, f"{problem.kind}: {problem.needs}", f"is_{problem.kind.replace('-', '_')}", fields)
+    return Clue(s.native.linkage, f"{problem.kind}: {problem.needs}", _KINDS[problem.kind][1], fields)
 
 
 def _name(library: str) -> str:
