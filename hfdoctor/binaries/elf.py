@@ -31,6 +31,9 @@ _MOST_DYNAMIC = 4096
 _MOST_VERSIONS = 16384
 _LONGEST_STRING = 64 * 1024
 
+#: bytes; a table of strings up to this size is read at once: that of libtorch_cpu has 20 MB
+_SMALL_TABLE = 512 * 1024
+
 
 class Malformed(Exception):
     """The file is no whole library: ``kind`` is empty, foreign (no ELF or PE), truncated or malformed."""
@@ -128,6 +131,8 @@ class ElfReader:
             elif kind == 4:
                 self.notes.append((offset, length))
         self.tags: dict[int, list[int]] = {}
+        self.strings_at = self.strings_length = 0
+        self.strings: bytes | None = None
 
     def unpack(self, form: str, data: bytes, at: int = 0) -> tuple[int, ...]:
         return struct.unpack_from(self.order + form, data, at)
@@ -147,9 +152,16 @@ class ElfReader:
 
     def string(self, at: int) -> str:
         """The string at ``at`` in the table of strings."""
-        start = self.strings_at + at
         if at < 0 or at >= self.strings_length:
             raise Malformed("malformed", "a string outside the table of strings")
+        if self.strings_length <= _SMALL_TABLE:
+            if self.strings is None:
+                self.strings = self.whole(self.strings_at, self.strings_length)
+            end = self.strings.find(b"\0", at, at + _LONGEST_STRING)
+            if end < 0:
+                raise Malformed("malformed", "an endless string")
+            return self.strings[at:end].decode("utf-8", "surrogateescape")
+        start = self.strings_at + at
         data, wanted = b"", 256
         while True:
             data = self.file.read(start, min(wanted, self.strings_length - at))
@@ -252,11 +264,13 @@ class ElfReader:
         start, count = self.one(0x6FFFFFFC), self.one(0x6FFFFFFD) or 0
         if start is None:
             return None
-        at, found = self.place(start), set()
+        place, at, found = self.place(start), 0, set()
+        data = self.file.read(place, min(count, _MOST_VERSIONS) * 64)
+        form = struct.Struct(f"{self.order}HHHHIII")
         for _ in range(min(count, _MOST_VERSIONS)):
-            _, _, _, auxes, _, aux, following = self.unpack("HHHHIII", self.whole(at, 20))
+            _, _, _, auxes, _, aux, following = form.unpack_from(data, at)
             if auxes:  # the first one is its name, the others those it came from
-                found.add(self.string(self.unpack("I", self.whole(at + aux, 4))[0]))
+                found.add(self.string(self.unpack("I", data, at + aux)[0]))
             if not following:
                 break
             at += following

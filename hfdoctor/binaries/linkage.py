@@ -93,16 +93,16 @@ def walk_linux(
     environ: Mapping[str, str],
     version_of: Callable[[str], str],
     deadline: float = float("inf"),
-    suspects: Sequence[str] = (),
+    trusted: Callable[[str], bool] = lambda path: False,
 ) -> Walk:
     """Follow ``import torch`` through the loader.
 
-    ``version_of`` tells the version of the library at a path, "" if nothing does. ``suspects`` are names of libraries
-    whose distribution is of another version than torch asks for: their symbols are compared one by one.
+    ``version_of`` tells the version of the library at a path, "" if nothing does. ``trusted`` tells whether the library
+    at a path is the one of the version that this torch asks for: the symbols of all others are compared one by one.
     Raises Malformed, OSError if the program cannot be read; TimeoutError after ``deadline``.
     """
     process = LinuxProcess(files, places.program, environ, deadline, environ.get("PWD", "/"))
-    process.check_symbols = lambda libraries: _symbol_flaws(process, libraries, places, suspects)
+    process.check_symbols = lambda libraries: _symbol_flaws(process, libraries, trusted)
     ahead = Ahead()
     if places.cuda:
         ahead = read_ahead(read_text(files, f"{places.torch}/__init__.py"), places.cuda)
@@ -249,38 +249,34 @@ def _differ(process: LinuxProcess, library: Library, expected: str, version_of: 
     return library.elf.size != opened.size
 
 
-def _symbol_flaws(
-    process: LinuxProcess, libraries: Sequence[Library], places: TorchPlaces, suspects: Sequence[str]
-) -> list[Flaw]:
-    """The symbols that NVIDIA's libraries want of each other and that the ones found do not have.
+def _symbol_flaws(process: LinuxProcess, libraries: Sequence[Library], trusted: Callable[[str], bool]) -> list[Flaw]:
+    """The symbols that torch's and NVIDIA's libraries want of NVIDIA's and that the ones found do not have.
 
     Their versions do not tell: libnvJitLink.so.12 of CUDA 12.1 and of 12.8 both have the version libnvJitLink.so.12,
     and only the newer one has __nvJitLinkCreate_12_8.
     """
     flaws: list[Flaw] = []
+    sound = {library.path: trusted(posixpath.normpath(library.path)) for library in process.loaded if _is_cuda(library)}
     for library in libraries:
         for name in dict.fromkeys([*library.elf.versions_needed, *library.elf.needed]):
-            if not family_of(name):
-                continue
-            provider = process.find_loaded(name)
+            provider = process.find_loaded(name) if family_of(name) else None
             if provider is None or provider is library or provider.elf.truncated:
                 continue
-            lacking = _lacking(process, library, provider, name, places, suspects)
+            if sound.get(provider.path, False) and sound.get(library.path, True):
+                continue
             flaws += [
                 Flaw("version", library, name, f"{name} {symbol}", provider.path, provider.found_by)
-                for symbol in lacking[:1]
+                for symbol in _lacking(process, library, provider, name)[:1]
             ]
     return flaws
 
 
-def _lacking(
-    process: LinuxProcess,
-    library: Library,
-    provider: Library,
-    name: str,
-    places: TorchPlaces,
-    suspects: Sequence[str],
-) -> list[str]:
+def _is_cuda(library: Library) -> bool:
+    return bool(family_of(library.elf.soname or _name(library.path)))
+
+
+def _lacking(process: LinuxProcess, library: Library, provider: Library, name: str) -> list[str]:
+    """The symbols that ``library`` wants of ``provider``, which is there as ``name``, and that it does not have."""
     try:
         needer = process.files.open(library.path)
     except (OSError, ValueError):
@@ -288,7 +284,7 @@ def _lacking(
     try:
         if name in library.elf.versions_needed:
             wanted = needed_symbols(needer, name)
-        elif provider.elf.versions is None and (name in suspects or _is_elsewhere(provider, places)):
+        elif provider.elf.versions is None:
             wanted = needed_symbols(needer, "", family_of(name))  # NCCL: no versions, but names of its own
         else:
             return []
@@ -301,8 +297,3 @@ def _lacking(
         return []
     finally:
         needer.close()
-
-
-def _is_elsewhere(library: Library, places: TorchPlaces) -> bool:
-    path = posixpath.normpath(library.path)
-    return not any(path.startswith(f"{site.rstrip('/')}/nvidia/") for site in places.sys_path)

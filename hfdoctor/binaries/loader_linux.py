@@ -76,6 +76,7 @@ class LinuxProcess:
         self._images: dict[tuple[int, int], Elf | Malformed] = {}
         self._opened: dict[str, tuple[tuple[int, int], Elf | Malformed] | None] = {}
         self._cache: Cache | None = None
+        self._folders: dict[tuple[str, str], list[str]] = {}
         #: asked for what was loaded at once; set from outside by who knows which symbols are worth a look
         self.check_symbols: Callable[[list[Library]], list[Flaw]] = lambda libraries: []
         real = files.real(program)
@@ -228,11 +229,15 @@ class LinuxProcess:
     def _split(self, text: str, library: Library, separators: str = ":") -> list[str]:
         if not text:
             return []
+        key = (text, library.path.rpartition("/")[0])
+        if key in self._folders:
+            return self._folders[key]
         for separator in separators[1:]:
             text = text.replace(separator, separators[0])
         folders = []
         for part in text.split(separators[0]):
             folders += [self._absolute(folder) for folder in self._expand(part or ".", library)]
+        self._folders[key] = folders
         return folders
 
     def _absolute(self, folder: str) -> str:

@@ -32,6 +32,9 @@ LONGEST_S = 5.0
 #: distributions whose libraries torch asks for by name
 _NVIDIA = "nvidia-"
 
+#: older metadata has: nvidia-nccl-cu12 (==2.21.5)
+_PLAIN = str.maketrans("", "", " ()")
+
 
 def read_linkage(ctx: Context) -> Fact[Linkage]:
     """What torch's libraries need and whether the loader finds it. Raises OSError, TimeoutError, Malformed."""
@@ -82,10 +85,10 @@ def read_cuda_libraries(ctx: Context) -> Fact[list[CudaLibrary]]:
     if PLATFORM not in ("linux", "win32"):
         return not_run("only the loaders of Linux and Windows are followed", torch)
     walk, wheels = _walk(ctx, torch)
-    from ...binaries.linkage import family_of
-    from ...binaries.linkage_windows import family_of_dll
-
-    family = family_of_dll if PLATFORM == "win32" else family_of
+    if PLATFORM == "win32":
+        from ...binaries.linkage_windows import family_of_dll as family
+    else:
+        from ...binaries.linkage import family_of as family
     rows: list[CudaLibrary] = []
     cudnn = ""
     for library in sorted(walk.libraries, key=lambda library: ("libcudnn_" in library.name, library.name)):
@@ -162,7 +165,7 @@ def _walk_linux(ctx: Context, torch: str, wheels: Wheels, deadline: float) -> Wa
     build = ctx.snapshot.packages.torch_build.maybe()
     places = TorchPlaces(program, torch, folders, build.cuda if build else "", tag)
     environ = {**ctx.request.environ, "PWD": str(ctx.request.cwd)}
-    return walk_linux(LocalFiles(), places, environ, wheels.version, deadline, wheels.not_as_wanted())
+    return walk_linux(LocalFiles(), places, environ, wheels.version, deadline, wheels.as_pinned)
 
 
 def _walk_windows(ctx: Context, torch: str, wheels: Wheels, deadline: float) -> Walk:
@@ -218,6 +221,7 @@ class Wheels:
     def __init__(self, distributions: Iterable[Distribution]) -> None:
         self._distributions = list(distributions)
         self._read: dict[str, Distribution] | None = None
+        self._pins: dict[str, str] | None = None
 
     def _owners(self) -> dict[str, Distribution]:
         if self._read is None:
@@ -249,20 +253,19 @@ class Wheels:
         owner = self._owners().get(os.path.normpath(path))
         return owner.name if owner is not None else ""
 
-    def not_as_wanted(self) -> list[str]:
-        """The file names of the libraries whose wheel is of another version than torch pins."""
-        pinned: dict[str, str] = {}
-        for entry in self._distributions:
-            if entry.name in ("torch", "cuda-toolkit") and not entry.shadowed:
-                for line in entry.requires:
-                    name, equals, version = line.partition(";")[0].replace(" ", "").partition("==")
-                    if equals and name.startswith(_NVIDIA):
-                        pinned.setdefault(name.partition("[")[0], version)
-        wrong = {
-            entry.name: entry
-            for entry in self._distributions
-            if entry.name in pinned and not entry.shadowed and entry.version != pinned[entry.name]
-        }
-        return (
-            [os.path.basename(path) for path, entry in self._owners().items() if entry.name in wrong] if wrong else []
-        )
+    def as_pinned(self, path: str) -> bool:
+        """Whether the library at ``path`` is of a wheel in the version that torch's own metadata asks for."""
+        owner = self._owners().get(os.path.normpath(path))
+        if self._pins is None:
+            self._pins = {}
+            for entry in self._distributions:
+                if entry.name in ("torch", "cuda-toolkit") and not entry.shadowed:
+                    for line in entry.requires:
+                        wish = line.partition(";")[0].translate(_PLAIN)
+                        name, equals, version = wish.partition("==")
+                        if equals and name.startswith(_NVIDIA):
+                            self._pins.setdefault(name.partition("[")[0], version)
+        pin = self._pins.get(owner.name, "") if owner is not None else ""
+        if owner is None or not pin:
+            return False
+        return owner.version == pin or (pin.endswith(".*") and owner.version.startswith(pin[:-1]))
