@@ -285,6 +285,11 @@ def test_a_child_that_cannot_start_says_nothing_of_the_driver(
     assert section.driver.need().version == "570.86.15"
 
 
+def test_the_own_process_never_loads_the_binding(tmp_path: Path, libraries: Path) -> None:
+    assert asked(server(tmp_path, libraries), "ok").nvml.need().answer == "ok"
+    assert "pynvml" not in sys.modules
+
+
 def test_without_the_binding(tmp_path: Path, libraries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> str:
         raise gpu_nvml.BindingMissing("nvidia-ml-py is not installed beside hfdoctor")

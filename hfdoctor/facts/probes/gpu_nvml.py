@@ -66,12 +66,11 @@ def ask(
     told = understand(lines)
     if told.nvml.answer:
         return told
-    if not lines and not ended.signal:  # it never came to ask: that says nothing of the driver
+    if not lines:  # it never came to ask: that says nothing of the driver
         if ended.timed_out:
             raise TimeoutError(f"the program that asks the driver said nothing within {patience_s:.0f} s")
-        raise OSError(
-            f"the program that asks the driver did not start: {ended.stderr[-200:].decode('utf-8', 'replace')}"
-        )
+        why = ended.signal or ended.stderr[-200:].decode("utf-8", "replace")
+        raise OSError(f"the program that asks the driver did not start: {why}")
     at = next((str(line["at"]) for line in reversed(lines) if "at" in line), "the start")
     if ended.timed_out:
         told.nvml.answer = "hung"

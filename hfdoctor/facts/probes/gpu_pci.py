@@ -123,18 +123,20 @@ def name_devices(devices: list[Device], root: str) -> None:
 
 def _listed_name(text: bytes, pci_id: str) -> str:
     """The device's name in a pci.ids: vendors stand at the start of a line, their devices after a tab."""
+    import re
+
     vendor, _, device = pci_id.encode().partition(b":")
     start = text.find(b"\n" + vendor + b"  ")
     if start < 0:
         return ""
-    # the vendor's part ends with the next line that starts with a digit or a letter; blocks are some 100 kB at most
-    at = text.find(b"\n\t" + device + b"  ", start)
+    # its part ends with the next line that starts with another number; lines of devices start with a tab
+    end = re.compile(rb"\n[0-9A-Fa-f]").search(text, start + 1)
+    stop = end.start() if end else len(text)
+    at = text.find(b"\n\t" + device + b"  ", start, stop)
     if at < 0:
         return ""
-    between = text[start + 1 : at]
-    if any(line[:1] not in (b"\t", b"#", b"") for line in between.split(b"\n")[1:]):
-        return ""  # that is another vendor's device of the same number
-    return text[at + 8 : text.find(b"\n", at + 1) % (len(text) + 1)].decode("utf-8", "replace").strip()
+    line = text[at + 8 : stop].partition(b"\n")[0]
+    return line.decode("utf-8", "replace").strip()
 
 
 def _number(path: str) -> int | None:
