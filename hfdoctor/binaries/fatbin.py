@@ -122,7 +122,7 @@ def containers_of(reader: Reader, section: Section) -> list[Container]:
     """Every container of a section, from header to header. Raises NotReadable, OSError."""
     at, end, headers = section.offset, section.offset + section.size, 0
     found = []
-    while (at := _next_container(reader, at, end)) < end:
+    while (at := _next_container(reader, at, section)) < end:
         if end - at < _CONTAINER.size:
             raise NotReadable(f"the fat binary at byte {at} of it is longer than the section it is in")
         magic, _, header_size, payload = _CONTAINER.unpack(reader.read(at, _CONTAINER.size))
@@ -165,9 +165,11 @@ def _entries(reader: Reader, at: int, end: int) -> tuple[Container, int]:
     return Container(targets, version), count
 
 
-def _next_container(reader: Reader, at: int, end: int) -> int:
-    """The first place from ``at`` on that is not zero, in steps of eight; ``end`` where there is none."""
-    begin, length = at, 16  # there is often no gap at all, and seldom one of more than eight bytes
+def _next_container(reader: Reader, at: int, section: Section) -> int:
+    """The first place from ``at`` on that is not zero, in steps of eight; the section's end where there is none."""
+    at += -(at - section.offset) % 8
+    begin, end = at, section.offset + section.size
+    length = 16  # there is often no gap at all, and seldom one of more than eight bytes
     while at < end:
         piece = reader.read(at, min(length, end - at))
         rest = piece.lstrip(b"\0")

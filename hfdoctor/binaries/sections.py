@@ -87,6 +87,8 @@ def named_sections(reader: Reader, names: frozenset[str]) -> list[Section]:
 
 
 def _elf(reader: Reader, head: bytes, names: frozenset[str]) -> list[Section]:
+    if len(head) < 52:
+        raise NotReadable(f"its header breaks off after {len(head)} bytes")
     width, order = head[4], {1: "<", 2: ">"}.get(head[5], "")
     if width not in (1, 2) or not order:
         raise NotReadable(f"its ELF header is of a kind that is not known: {head[4:6].hex(' ')}")
