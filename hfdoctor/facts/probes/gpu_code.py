@@ -77,7 +77,7 @@ def read_gpu_code(ctx: Context) -> Fact[list[GpuCode]]:
     others, unread = _of_packages(_asked(installed, build), build, min(ctx.deadline, time.monotonic() + SECONDS))
     found += others
     if not found:
-        return absent(unread or "no installed library has GPU code", source)
+        return failed(unread, source) if unread else absent("no installed library has GPU code", source)
     result = known(found, source)
     result.reason = unread
     return result
