@@ -78,7 +78,7 @@ def test_exit_codes_are_the_same_in_json(broken: str) -> None:
         (["check", "--select", "shared-memry"], b"did you mean 'shared-memory'"),
         (["check", "--ignore", "nothing-like-it-at-all"], b"hfdoctor conditions"),
         (["check", "--snapshot", "/nonexistent/file"], b"cannot read"),
-        (["check", "--snapshot", str(ROOT / "README.md")], b"not JSON"),
+        (["check", "--snapshot", str(ROOT / "LICENSE")], b"is not a snapshot, and nothing in it is understood"),
         (["check", "--snapshot", "x", "--online"], b"replays recorded facts"),
         (["check", "--python", "/nonexistent/python"], b"/nonexistent/python"),
         (["check", "--output", "/nonexistent/dir/report.txt"], b"cannot write"),

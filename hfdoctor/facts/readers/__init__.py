@@ -19,7 +19,7 @@ def read_text(text: str) -> Snapshot:
     """The machine that ``text`` describes.
 
     Raises SnapshotError if nothing in it is recognised; the message is one line. Never raises anything else, and looks
-    at no more than some 2,000,000 characters.
+    at no more than some 1,000,000 characters.
     """
     from . import check_env, collect_env, hf_env, nvidia_smi, package_list, torch_words
     from .build import build

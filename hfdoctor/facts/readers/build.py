@@ -77,6 +77,10 @@ def _machine(snapshot: Snapshot, notes: Notes) -> None:
         info = max((claim.value for claim in told), key=lambda value: len(value.name), default=None)
         if info is None or not all(info.name.startswith(name) for name in names):
             info = OsInfo(system)  # type: ignore[arg-type]  # one of the three, just looked at
+        if system == "windows" and not info.version:  # the build stands in the line with the platform
+            builds = [claim.value for claim in notes.claims.get("os", []) if claim.value.version]
+            if len({build.version for build in builds}) == 1:
+                info = OsInfo("windows", info.name or builds[0].name, builds[0].version, builds[0].build)
         if system == "linux":
             info = OsInfo("linux", info.name, info.version, kernel)
         machine.os = known(info, f"the text: {told[0].who}" if told else "the text")
@@ -115,6 +119,7 @@ def _target(snapshot: Snapshot, notes: Notes) -> None:
         return
     version = str(fact.need())
     system, architecture = _system(notes), _value(notes, "architecture")
+    architecture = architecture or _value(notes, "python_machine")
     bits = _value(notes, "bits") or (64 if _value(notes, "torch") else 0)  # torch has no other builds
     platform = ""
     if system == "windows" and architecture:
@@ -197,6 +202,8 @@ def _torch_build(notes: Notes, torch: Fact[str], listed: Fact[Any]) -> Fact[Torc
         cuda = ""
     if hip or xpu:
         cuda = cuda or ""
+    if cuda is None:
+        cuda = _value(notes, f"conda_cuda {version}")
     if cuda is None:
         return not_run("the text does not say which CUDA torch was built for")
     if cuda == "" and not hip and _value(notes, "cuda") is True:

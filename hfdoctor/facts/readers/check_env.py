@@ -9,7 +9,7 @@ from ..sections.gpu import Device
 from .collect_env import flag
 from .fields import Field
 from .gpu_names import device
-from .notes import DeviceList, Notes, PackageList, nothing
+from .notes import Notes, PackageList, nothing
 from .package_list import normalised, version_like
 
 WHO = "SGLang check_env"
@@ -69,7 +69,7 @@ def read(lines: Sequence[Field], notes: Notes) -> None:
         if one.vendor == "nvidia" and re.fullmatch(r"\d{1,2}\.\d", capability):
             one.capability = capability
     if names:
-        notes.devices.append(DeviceList(WHO, [names[index] for index in sorted(names)], whole=False))
+        notes.list_devices(WHO, [names[index] for index in sorted(names)], whole=False)
     for name in ("python", "pytorch", "nvcc", "cuda-home", "architecture", "ulimit-soft"):
         entries.pop(name, None)
     if entries:

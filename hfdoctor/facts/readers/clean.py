@@ -11,10 +11,13 @@ import re
 from ..legible import legible
 
 #: characters of a text that are looked at; of a longer one its ends and what stands around words of interest
-MOST_TEXT = 2_000_000
+MOST_TEXT = 1_000_000
 #: a line of processor flags has 2,000 characters, the longest environment variable of a container 4,000
 LONGEST_LINE = 8_000
+#: lines that are looked at: the first and the last half of them
+MOST_LINES = 40_000
 _AROUND = 100_000
+_WIDE = " " * 60
 _ANCHORS = ("PyTorch version", "NVIDIA-SMI", "torch==", "`transformers` version", "CUDA available", "is not compatible")
 
 _ESCAPE = re.compile(
@@ -41,9 +44,9 @@ _LETTERS |= {0x2502: "|", 0x2503: "|", 0x2028: "\n", 0x2029: "\n", 0x85: "\n"}
 def decode(data: bytes) -> str:
     """Bytes of a text file as text: UTF-8, UTF-16 (PowerShell's ``>``), else Korean or Western code pages."""
     data = data[: MOST_TEXT * 40]
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
     head = data[:4000]
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) and head.count(0) > len(head) // 8:
+        return data.decode("utf-16", "replace")
     if head.count(0) > len(head) // 4:
         return data.decode("utf-16-le" if head[1::2].count(0) > head[0::2].count(0) else "utf-16-be", "replace")
     try:
@@ -71,7 +74,10 @@ def clean(text: str) -> list[str]:
         text = html.unescape(text)
     if "[" in text:
         text = _COLOUR.sub("", _ESCAPE.sub("", text))
-    return [_line(line) for line in text.translate(_LETTERS).split("\n")]
+    lines = text.translate(_LETTERS).split("\n")
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES // 2], *lines[-MOST_LINES // 2 :]]
+    return [_line(line) for line in lines]
 
 
 def _bounded(text: str) -> str:
@@ -103,14 +109,17 @@ def _unescaped(text: str) -> str:
 
 def _line(line: str) -> str:
     line = line[:LONGEST_LINE].rstrip()
+    if _WIDE in line:  # columns are narrower; patterns need not try thousands of blanks
+        line = re.sub(f"{_WIDE} +", _WIDE, line)
     for _ in range(8):
         bare = line.lstrip()
         if not bare.startswith(">") or bare.startswith(">>> "):
             break
         line = bare[1:].removeprefix(" ")
     for _ in range(3):
-        match = _PREFIX.match(line)
+        bare = line.lstrip()
+        match = _PREFIX.match(bare)
         if match is None:
             break
-        line = line[match.end() :]
+        line = bare[match.end() :]
     return "" if line.lstrip().startswith(("```", "~~~")) else line

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..sections.gpu import Device
 from .fields import Field
 from .gpu_names import device, devices_in
-from .notes import DeviceList, Notes, nothing
+from .notes import Notes, nothing
 from .systems import ARCHITECTURES, read_kernel, read_os, read_platform
 
 WHO = "torch collect_env"
@@ -81,6 +81,7 @@ _ITS_OWN = frozenset(
 )
 _VERSION = re.compile(r"v?(\d+(?:\.\d+){1,3}[\w.+-]*)")
 _GPU_LINE = re.compile(r"GPU (\d{1,2})\s*:\s*(\S.*)")
+_OF_SGLANG = re.compile(r"gpu \d{1,2}(?:,\d{1,2})+(?: compute capability)?\Z")
 _MIG_LINE = re.compile(r"\s*MIG (\S{3,20})\s+Device\s+\d+\s*:")
 _XPU_LINE = re.compile(r"\s*\*\s\[\d+\]\s_XpuDeviceProperties\(name='([^']{1,100})'(?:.{0,400}?total_memory=(\d+)MB)?")
 _VARIABLE = re.compile(r"\s*(?:export |set )?([A-Z][A-Z0-9_]{2,60})=(.*)")
@@ -153,6 +154,9 @@ def python(value: str, notes: Notes, who: str = WHO) -> None:
     )
     if match:
         notes.say("python", match[1], who)
+    machine = re.search(r"64 bit \((AMD64|ARM64)\)", value)
+    if machine and match:
+        notes.say("python_machine", ARCHITECTURES[machine[1].lower()], who)
     bits = re.search(r"(32|64)[- ]bit(?: runtime)?", value)
     if bits and match:
         notes.say("bits", int(bits[1]), who)
@@ -174,7 +178,7 @@ def _gpus(value: str, notes: Notes) -> None:
         return  # read with the others of that form
     found = devices_in(value)
     if found:
-        notes.devices.append(DeviceList(WHO, found, whole=False))
+        notes.list_devices(WHO, found, whole=False)
 
 
 def _driver(value: str, notes: Notes) -> None:
@@ -244,8 +248,9 @@ _READ = {
 def _gpu_lines(lines: Sequence[Field], notes: Notes) -> None:
     """``GPU 0: NVIDIA A100 (UUID: GPU-...)`` with the MIG slices below it, as nvidia-smi -L prints them."""
     current: list[Device] = []
+    whole = True
     last = -1
-    lists = []
+    lists: list[tuple[list[Device], bool]] = []
     for field in lines:
         text = field.line.strip()
         for lead in ("gpu models and configuration", "gpu models", "gpu"):
@@ -258,8 +263,11 @@ def _gpu_lines(lines: Sequence[Field], notes: Notes) -> None:
             if one is None or "Compute Capability" in text:
                 continue
             if index <= last and current:
-                lists.append(current)
-                current = []
+                if len(lists) < 40 and (current, whole) not in lists:
+                    lists.append((current, whole))
+                current, whole, last = [], True, -1
+            # without those before it the list was cut, or is one of SGLang's, which name several in a line
+            whole = whole and index == last + 1
             current.append(one)
             last = index
             continue
@@ -272,12 +280,12 @@ def _gpu_lines(lines: Sequence[Field], notes: Notes) -> None:
         if xpu:
             memory = int(xpu[2]) * 1024 * 1024 if xpu[2] else None
             one = Device(vendor="intel", name=xpu[1], seen="text", memory_total=memory)
-            notes.devices.append(DeviceList("torch.xpu", [one], whole=False))
+            notes.list_devices("torch.xpu", [one], whole=False)
     if current:
-        lists.append(current)
-    for found in lists:
-        if len(found) < 129:
-            notes.devices.append(DeviceList("nvidia-smi -L", found, whole=True))
+        lists.append((current, whole))
+    for found, complete in lists[:40]:
+        if len(found) <= 128 and (complete or not any(_OF_SGLANG.match(field.key) for field in lines)):
+            notes.list_devices("nvidia-smi -L", found, whole=complete)
             if WHO not in notes.formats and "vLLM collect_env" not in notes.formats:
                 notes.format("a list of GPUs")
 

@@ -77,7 +77,12 @@ def fields(lines: Sequence[str], keys: Iterable[str]) -> list[Field]:
 
 def _continues(last: Field, line: str, known: frozenset[str]) -> bool:
     text = line.strip()
-    if last.key not in known or not text or not last.value or len(last.value) > 600:
+    if (
+        (last.key not in known and not last.key.startswith("gpu "))
+        or not text
+        or not last.value
+        or len(last.value) > 600
+    ):
         return False
     if text.startswith(("[pip", "[conda", "GPU ", "MIG ", "|", "+", "=", "#", "-", "*", ">>>", "/")) or "==" in text:
         return False

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from .collect_env import flag, python
 from .fields import Field
 from .gpu_names import device, devices_in
-from .notes import DeviceList, Notes, PackageList, nothing
+from .notes import Notes, PackageList, nothing
 from .package_list import version_like
 from .systems import read_kernel, read_platform
 
-#: the library that speaks -> how the report names it
+#: the library that speaks -> how the report names it; the first that is there speaks (the others are its packages)
 _SPEAKERS = {
-    "transformers version": "transformers env",
     "diffusers version": "diffusers env",
+    "transformers version": "transformers env",
     "datasets version": "datasets env",
     "accelerate version": "accelerate env",
     "huggingface_hub version": "huggingface_hub env",
@@ -105,7 +105,7 @@ def read(lines: Sequence[Field], notes: Notes) -> None:
         elif what == "gpu":
             found = devices_in(field.value)
             if found:
-                notes.devices.append(DeviceList(who, found, whole=False))
+                notes.list_devices(who, found, whole=False)
         elif what == "smi":
             _memory(field.value, notes, who)
         elif field.key == "python version":
@@ -145,4 +145,4 @@ def _memory(value: str, notes: Notes, who: str) -> None:
             one.memory_total = int(memory) * 1024 * 1024
             found.append(one)
     if found and not nothing(value):
-        notes.devices.append(DeviceList(who, found, whole=True))
+        notes.list_devices(who, found, whole=True)

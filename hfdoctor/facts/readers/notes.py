@@ -63,12 +63,21 @@ class Notes:
         self.formats[name] = None
 
     def say(self, topic: str, value: Any, who: str, *, weak: bool = False) -> None:
-        """``who`` says ``value`` of ``topic``."""
-        self.claims.setdefault(topic, []).append(Claim(value, who, weak))
+        """``who`` says ``value`` of ``topic``; the same again says nothing new."""
+        claim = Claim(value, who, weak)
+        claims = self.claims.setdefault(topic, [])
+        if claim not in claims and len(claims) < 40:
+            claims.append(claim)
 
     def blank(self, topic: str, who: str, value: str) -> None:
         """``who`` has a line for ``topic`` with nothing on it (``Could not collect``)."""
         self.blanks.setdefault(topic, f"{who} says {value!r}, which does not tell whether it is there")
+
+    def list_devices(self, who: str, devices: list[Device], *, whole: bool) -> None:
+        """``who`` lists these GPUs; the same list again says nothing new."""
+        entry = DeviceList(who, devices, whole)
+        if 0 < len(devices) <= 128 and len(self.devices) < 40 and entry not in self.devices:
+            self.devices.append(entry)
 
     def one(self, topic: str) -> Claim | None:
         """The one value that is said of ``topic``, the most detailed of those that agree; None if there is none.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..sections.gpu import Device, GpuProcess, Nvml
 from .fields import Field
 from .gpu_names import device
-from .notes import DeviceList, Notes
+from .notes import Notes
 
 WHO = "nvidia-smi"
 
@@ -103,6 +103,8 @@ def _table(lines: Sequence[Field], notes: Notes) -> None:
                     devices, seen = [], set()
             continue
         row = _ROW.match(line.strip())
+        if "TCC/WDDM" in line or "Driver-Model" in line or re.search(r"\s(?:WDDM|TCC|MCDM)\s+\|", line):
+            notes.say("system", "windows", WHO, weak=True)
         if row:
             one = device(row[2])
             if one and row[3] not in seen:
@@ -128,7 +130,7 @@ def _table(lines: Sequence[Field], notes: Notes) -> None:
     for found in tables:
         notes.format(WHO)
         notes.nvml = notes.nvml or Nvml("ok")
-        notes.devices.append(DeviceList(WHO, found, whole=True))
+        notes.list_devices(WHO, found, whole=True)
 
 
 def _query(lines: Sequence[Field], notes: Notes) -> None:
@@ -166,24 +168,29 @@ def _query(lines: Sequence[Field], notes: Notes) -> None:
     if found:
         notes.format("nvidia-smi -q")
         notes.nvml = notes.nvml or Nvml("ok")
-        notes.devices.append(DeviceList("nvidia-smi -q", found, whole=True))
+        notes.list_devices("nvidia-smi -q", found, whole=True)
 
 
 def _csv(lines: Sequence[Field], notes: Notes) -> None:
     """``--query-gpu=name,driver_version,memory.total --format=csv``, with its header."""
+    after = 0
     for number, field in enumerate(lines):
+        if number < after or "name" not in field.line or len(field.line) > 1000:
+            continue
         header = [cell.strip().partition(" [")[0] for cell in field.line.strip().split(",")]
         if len(header) < 2 or not {"name", "gpu_name"} & set(header) or not _columns(header):
             continue
         found = []
+        after = number + 1
         for row in lines[number + 1 : number + 129]:
             cells = [cell.strip() for cell in next(csv.reader([row.line.strip()[:500]]), [])]
             if len(cells) != len(header):
                 break
             told = dict(zip(header, cells, strict=True))
             one = device(told.get("name") or told.get("gpu_name") or "", told.get("uuid", ""))
-            if one is None:
+            if one is None or one.name in ("name", "gpu_name"):
                 break
+            after += 1
             total = re.match(r"(\d+)", told.get("memory.total", ""))
             if total:
                 one.memory_total = int(total[1]) * 1024 * 1024
@@ -194,7 +201,7 @@ def _csv(lines: Sequence[Field], notes: Notes) -> None:
             found.append(one)
         if found:
             notes.format("nvidia-smi --query-gpu")
-            notes.devices.append(DeviceList("nvidia-smi --query-gpu", found, whole=True))
+            notes.list_devices("nvidia-smi --query-gpu", found, whole=True)
 
 
 def _columns(header: list[str]) -> bool:

@@ -45,13 +45,14 @@ def read(lines: Sequence[Field], notes: Notes) -> None:
         line = field.line
         match = _TAGGED.match(line) if "[" in line else None
         if match:
-            _tagged(match[1], match[2], tagged.setdefault("conda" if match[1] == "conda" else "pip", {}))
+            _tagged(match[1], match[2], tagged.setdefault("conda" if match[1] == "conda" else "pip", {}), notes)
         elif "==" in line:
             pin = _PIN.match(line.strip().lstrip("-*` "))
             if pin and _VERSION.match(pin[2]) and len(pins) < MOST:
                 pins.setdefault(normalised(pin[1]), (pin[2], "pip"))
     for kind in ("pip", "conda"):
         if tagged.get(kind):
+            notes.format("torch collect_env" if "vLLM collect_env" not in notes.formats else "vLLM collect_env")
             notes.lists.append(PackageList(f"[{kind}] rows", tagged[kind]))
     if pins:
         notes.format("pip freeze")
@@ -60,7 +61,7 @@ def read(lines: Sequence[Field], notes: Notes) -> None:
     _shown(lines, notes)
 
 
-def _tagged(kind: str, text: str, entries: dict[str, tuple[str, str]]) -> None:
+def _tagged(kind: str, text: str, entries: dict[str, tuple[str, str]], notes: Notes) -> None:
     """A row of collect_env: ``torch==2.3.1``, ``torch (0.4.0)``, or a line of ``conda list``."""
     if len(entries) >= MOST:
         return
@@ -72,19 +73,27 @@ def _tagged(kind: str, text: str, entries: dict[str, tuple[str, str]]) -> None:
     if row is None:
         return
     if kind == "conda":
-        conda_row(row[1], row[2], row[3] or "", entries)
+        conda_row(row[1], row[2], row[3] or "", entries, notes)
     else:
         entries.setdefault(normalised(row[1]), (row[2], "pip"))
 
 
-def conda_row(name: str, version: str, rest: str, entries: dict[str, tuple[str, str]]) -> None:
-    """A line of ``conda list``: what came from PyPI is pip's; ``pytorch`` is conda's name for torch."""
+def conda_row(name: str, version: str, rest: str, entries: dict[str, tuple[str, str]], notes: Notes) -> None:
+    """A line of ``conda list``: what came from PyPI is pip's; ``pytorch`` is conda's name for torch.
+
+    The build's name says what torch was built for: ``py3.11_cuda11.8_cudnn8.7.0_0``, ``cuda126_mkl_py312_h9f0_300``.
+    """
     of_pip = "pypi" in rest
     name = normalised(name)
     if name in ("pytorch", "pytorch-cpu", "pytorch-gpu", "libtorch") and not of_pip:
         if name == "libtorch":
             return
         name = "torch"
+        build = re.match(r"(?:\S{0,20}_)?cuda(\d{2}\.\d|\d\.\d|\d{3})", rest) or re.match(r"(?:\S{0,20}_)?(cpu)_", rest)
+        if build:
+            digits = build[1].replace(".", "")
+            cuda = "" if digits == "cpu" else f"{digits[:-1]}.{digits[-1]}"
+            notes.say(f"conda_cuda {version}", cuda, "conda list", weak=True)
     if of_pip:
         entries[name] = (version, "pip")  # installed over conda's own, or beside a conda package of another name
     else:
@@ -103,7 +112,7 @@ def _tables(lines: Sequence[Field], notes: Notes) -> None:
             entries: dict[str, tuple[str, str]] = {}
             for name, version, rest in rows[:MOST]:
                 if conda or "pypi" in rest or "conda-forge" in rest:
-                    conda_row(name, version, rest, entries)
+                    conda_row(name, version, rest, entries, notes)
                 else:
                     entries.setdefault(normalised(name), (version, "pip"))
             who = "conda list" if conda or any("pypi" in row[2] for row in rows) else "pip list"
@@ -113,6 +122,9 @@ def _tables(lines: Sequence[Field], notes: Notes) -> None:
 
     for field in lines:
         line = field.line
+        uv = re.match(r"Using Python (\d\.\d{1,2}\.\d{1,2})\S* environment", line)
+        if uv:
+            notes.say("python", uv[1], "uv pip list")
         if _HEADER.match(line) or line.startswith("# packages in environment"):
             if not line.startswith("#") or "packages in" in line:
                 close()

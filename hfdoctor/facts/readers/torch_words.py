@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .fields import Field
 from .gpu_names import device
-from .notes import DeviceList, Notes, PackageList
+from .notes import Notes, PackageList
 
 WHO = "torch's own messages"
 _PROMPT = "the Python prompt"
@@ -41,7 +41,8 @@ _KEPT = (
     "device kernel image is invalid",
     "PTX was compiled with an unsupported toolchain",
     "undefined symbol: __nvJitLink",
-    "libcudnn",
+    "Could not load library libcudnn",
+    "cannot open shared object file",
     "cuDNN error",
     "HIP error",
     "Torch not compiled with",
@@ -118,7 +119,7 @@ def _message(lines: Sequence[Field], number: int, notes: Notes) -> None:
             if one:
                 notes.capabilities[one.name] = capability
                 one.capability = capability
-                notes.devices.append(DeviceList(WHO, [one], whole=False))
+                notes.list_devices(WHO, [one], whole=False)
 
 
 def _numpy(lines: Sequence[Field], number: int, notes: Notes) -> None:
@@ -163,7 +164,7 @@ def _prompt(lines: Sequence[Field], notes: Notes) -> None:
         elif name == "torch.cuda.get_device_name":
             one = device(plain)
             if one:
-                notes.devices.append(DeviceList(_PROMPT, [one], whole=False))
+                notes.list_devices(_PROMPT, [one], whole=False)
         else:
             continue
         notes.format("answers at Python's prompt")
