@@ -47,7 +47,7 @@ def torch_build_rows(
         left -= 1
         wheel = wheel_of(index, release, platform)
         if wheel is None:
-            gaps.append(f"torch {release} {platform}: no wheel")
+            gaps.append(f"torch {release} {variant} {platform}: no wheel")
             continue
         began = time.monotonic()
         print(f"torch {release} {variant} {platform}: reading {wheel.filename}", file=sys.stderr, flush=True)
