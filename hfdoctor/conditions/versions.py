@@ -184,7 +184,7 @@ def _missing(
         if name in trials or (check and may_be_error(s)) or any(_is_grave(s, closure, ask) for ask in asks):
             errors.append(name)
         if asks and len(clues) < MOST_SHOWN:
-            clues.append(_ask_clue(s, asks[0]))
+            clues.append(_missing_clue(s, asks))
         elif len(clues) < MOST_SHOWN:
             clues.append(Clue(s.packages.transformers_needs, name, "checks_presence", {"package": name}))
     first = missing[names[0]]
@@ -207,6 +207,10 @@ def _is_grave(s: Snapshot, closure: Closure, ask: Ask) -> bool:
     if not ask.inside or ask.extra or not closure.certain or ask.name.startswith(MAYBE_ELSEWHERE):
         return False
     if s.packages.installed()[ask.by].installer.lower().startswith(MANAGERS):
+        return False
+    from ..knowledge.lazy_imports import lazy_import
+
+    if lazy_import(ask.by, ask.by_version, ask.name):
         return False
     return may_be_error(s) and not all(s.packages.imported(root) for root in closure.roots)
 
@@ -267,6 +271,19 @@ def _ask_clue(s: Snapshot, ask: Ask) -> Clue:
     return Clue(s.packages.distributions, f"{ask.by} {ask.by_version}: {ask.text}", says, fields)
 
 
+def _missing_clue(s: Snapshot, asks: Sequence[Ask]) -> Clue:
+    """The ask that weighs most; where its package is imported only by a part of the asker, which part that is."""
+    from ..knowledge.lazy_imports import lazy_import
+
+    rows = [lazy_import(ask.by, ask.by_version, ask.name) for ask in asks]
+    if None in rows:
+        return _ask_clue(s, asks[rows.index(None)])
+    clue = _ask_clue(s, asks[0])
+    if rows[0] is not None:
+        clue.says, clue.fields = "asks_lazily", {**clue.fields, "uses": rows[0].uses}
+    return clue
+
+
 def _all_met(s: Snapshot, closure: Closure) -> Pass:
     says = f"{len(closure.asks)} requirements of {len(closure.members)} distributions"
     return Pass(max(1, len(closure.asks)), [Clue(s.packages.distributions, says)])
@@ -278,6 +295,7 @@ _WORDS: Collection[tuple[str, str]] = (
     ("has", "{package} {version} is in {path}"),
     ("checks", "transformers {by_version} checks this whenever it is imported: {asked}"),
     ("asks", "{by} {by_version} asks for {asked}"),
+    ("asks_lazily", "{by} {by_version} asks for {asked}; it is imported only for {uses}"),
     ("asks_through", "{by} {by_version} asks for {asked} (through its extra {extra})"),
     ("seen", "importing {package} failed: {message}"),
     ("fitting", "install a version of {package} that all of them accept"),

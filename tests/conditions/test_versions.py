@@ -172,9 +172,35 @@ def test_missing_partner_is_not_a_skew() -> None:
 
 
 def test_missing_in_another_package_managers_environment_is_a_warning() -> None:
-    s = healthy_with(without=("jinja2",))
+    s = healthy_with(without=("sympy",))
     assert finding(s, CONFLICT).severity == "error"
     assert finding(changed(s, "torch", installer="conda"), CONFLICT).severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("without", "severity"),
+    [
+        (("jinja2",), "warning"),
+        (("networkx",), "warning"),
+        (("rich", "typer"), "warning"),
+        (("fsspec",), "warning"),  # torch and huggingface_hub ask for it, and neither imports it
+        (("markupsafe",), "error"),  # transformers imports jinja2 wherever it is installed
+        (("jinja2", "markupsafe"), "warning"),
+        (("jinja2", "h11"), "error"),
+        (("filelock",), "error"),  # torch does without it, huggingface_hub does not
+    ],
+)
+def test_what_only_a_part_imports_does_not_stop_the_rest(without: tuple[str, ...], severity: str) -> None:
+    found = finding(healthy_with(without=without), CONFLICT)
+    assert (found.outcome, found.severity, found.basis) == ("fail", severity, "derived")
+
+
+def test_the_part_that_needs_it_is_named() -> None:
+    found = finding(healthy_with(without=("jinja2",)), CONFLICT)
+    assert any("it is imported only for torch.compile" in evidence.text for evidence in found.evidence)
+    # nobody tried a torch this old
+    old = changed(healthy_with(without=("jinja2",)), "torch", version="1.13.1")
+    assert finding(old, CONFLICT).severity == "error"
 
 
 def test_missing_gpu_libraries_may_be_elsewhere() -> None:
