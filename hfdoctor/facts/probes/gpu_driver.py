@@ -47,7 +47,7 @@ def ask(
         devices = gpu_nvml.merge(section.devices.maybe() or [], told)
         source = f"{section.devices.source}, NVML" if section.devices.known else "NVML"
         section.devices = known(devices, source)
-    observe(section, "driver", lambda: driver(section, machine, told, nvml, cuda, root), NVML)
+    observe(section, "driver", lambda: driver(section, machine, told, nvml, cuda), NVML)
 
 
 def _unfound(library: Library | None, root: str) -> str:
@@ -58,10 +58,10 @@ def _unfound(library: Library | None, root: str) -> str:
 
 
 def driver(
-    section: Gpu, machine: Machine, told: gpu_nvml.Told, nvml: Library | None, cuda: Library | None, root: str
+    section: Gpu, machine: Machine, told: gpu_nvml.Told, nvml: Library | None, cuda: Library | None
 ) -> Fact[NvidiaDriver]:
     """The driver that programs get: as NVML says, else by the names of its library files, else the kernel's module."""
-    from .gpu_linux import driver_of_kernel, library_version
+    from .gpu_linux import driver_without_libraries, library_version
 
     wsl = machine.wsl.maybe() == "2"
     numbering = "" if section.jetson.known else "windows" if wsl else "linux"
@@ -72,14 +72,13 @@ def driver(
         version, source = library_version(nvml, None if compat else cuda)
         if version:
             return known(NvidiaDriver(version, told.cuda, numbering), source)
-        of_kernel = driver_of_kernel(section, wsl, root)
-        if of_kernel.known:
-            of_kernel.need().cuda = told.cuda
-            return of_kernel
     if nvml is None and cuda is None:
-        return driver_of_kernel(section, wsl, root)
+        return driver_without_libraries(section, wsl)
     if cuda and "stubs" in cuda.real.split("/"):
         return failed("programs get the stub of libcuda that the CUDA toolkit has for building", cuda.path)
+    version = (section.kernel_modules.maybe() or {}).get("nvidia", "")
+    if version:
+        return known(NvidiaDriver(version, told.cuda, numbering), "/sys/module/nvidia/version")
     library = cuda or nvml
     return failed("the driver's library is there but does not tell its version", library.path if library else "")
 

@@ -54,7 +54,7 @@ def fill(section: Gpu, environ: Mapping[str, str], machine: Machine, patience_s:
     else:
         section.nvml = known(Nvml("library-missing", f"{NVML} was not found"), NVML)
         section.processes = absent("no library of NVIDIA's driver is there", NVML)
-        observe(section, "driver", lambda: driver_of_kernel(section, wsl, root), "/sys/module/nvidia/version")
+        observe(section, "driver", lambda: driver_without_libraries(section, wsl), CUDA)
     observe(section, "container_gpu", lambda: container_gpu(machine, environ, section, root), "/proc/self/mountinfo")
     _finish_devices(section, root)
 
@@ -154,21 +154,21 @@ def proc_version(root: str) -> str:
     return ""
 
 
-def driver_of_kernel(section: Gpu, wsl: bool, root: str) -> Fact[NvidiaDriver]:
-    """The driver where none of its libraries are: what the kernel's module says; absent without that either."""
-    modules = section.kernel_modules
-    version = (modules.maybe() or {}).get("nvidia", "")
-    numbering = "" if section.jetson.known else "linux"
-    if version:
-        return known(NvidiaDriver(version, numbering=numbering), "/sys/module/nvidia/version")
+def driver_without_libraries(section: Gpu, wsl: bool) -> Fact[NvidiaDriver]:
+    """The driver where none of its libraries is: absent, even with the kernel's module loaded.
+
+    Programs get nothing then, as in a container that the host's driver was not let into; ``kernel_modules`` has the
+    kernel's half.
+    """
     if wsl:
         return absent("Windows lends no library of NVIDIA's driver", "/usr/lib/wsl/lib")
-    if "nvidia" in (modules.maybe() or {}):
-        return failed("the kernel's module nvidia is loaded but does not tell its version", "/sys/module/nvidia")
     if section.jetson.known:
         return failed("the libraries of the Jetson's driver were not found", CUDA)
+    modules = section.kernel_modules
+    if "nvidia" in (modules.maybe() or {}):
+        return absent(f"the kernel's module nvidia is loaded, but neither {CUDA} nor {NVML} was found", CUDA)
     if not modules.known:
-        return not_run(f"{NVML} was not found, and the kernel's modules are not shown here", NVML)
+        return absent(f"neither {CUDA} nor {NVML} was found", CUDA)
     return absent("no driver of NVIDIA is installed", f"/sys/module/nvidia, {NVML}")
 
 
