@@ -1,4 +1,8 @@
-"""Which of the installed distributions matter for transformers and torch."""
+"""Which of the installed distributions matter for transformers and torch: those whose files are worth a look.
+
+By names alone, and rather one too many than too few: no marker is evaluated and no version compared, since that would
+cost more than looking at the files. What is asked of whom, and whether it is met, is judged by conditions/closure.py.
+"""
 
 from __future__ import annotations
 
