@@ -9,6 +9,7 @@ changes fields of some, and adds those that are new.
 
 ``expected.json`` is ``{"about": "...", "fail": {"shared-memory": ["warning", "derived"]}, "unknown": [ids]}``:
 ``fail`` must be exactly the conditions that fail, with severity and basis; each of ``unknown`` must be unknown.
+``"goal": {"require": "cuda", "min_vram": BYTES}`` is what was asked for.
 """
 
 from __future__ import annotations

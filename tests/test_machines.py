@@ -19,7 +19,7 @@ from tests import recorded
 @pytest.mark.parametrize("name", recorded.names())
 def test_machine(name: str) -> None:
     wanted = recorded.expected(name)
-    report = diagnose(recorded.load(name))
+    report = diagnose(recorded.load(name), Goal(**wanted.get("goal", {})))
     crashes = {f.condition: f.evidence[0].text for f in report.findings if f.outcome == "crash"}
     assert not crashes
     found = {f.condition: [f.severity, f.basis] for f in report.findings if f.outcome == "fail"}

@@ -13,7 +13,7 @@ from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_torch import computed_on, devices_named, said
 from .torch_choice import choice_for, install_build, platform_of
-from .torch_gpu import Build, build_of, capability_of, driver_cuda, gpus, label, numbers
+from .torch_gpu import TOLERANCE, Build, build_of, capability_of, driver_cuda, gpus, label, numbers
 
 #: what torch and CUDA say where there is no code for a GPU; "Minimum and Maximum cuda capability" alone means nothing:
 #: code for 12.0 runs on 12.1, and torch complains all the same
@@ -79,7 +79,7 @@ def _unsupported(s: Snapshot, goal: Goal) -> Verdict:
     if unfit and fit and _spared(s, goal, unfit):
         unfit = []
     if unfit:
-        return _fail(s, build, code, unfit, fit)
+        return _fail(s, goal, build, code, unfit, fit)
     if unclear:
         first = unclear[0]
         if code is None and first.capability:
@@ -214,11 +214,15 @@ def _clue(code: Code | None, one: Judged, s: Snapshot) -> Clue:
     return Clue(code.fact, one.run.target, "jit" if one.run.how == "jit" else "fits", fields)
 
 
-def _fail(s: Snapshot, build: Build | None, code: Code | None, unfit: list[Judged], fit: list[Judged]) -> Fail:
+def _fail(
+    s: Snapshot, goal: Goal, build: Build | None, code: Code | None, unfit: list[Judged], fit: list[Judged]
+) -> Fail:
     basis: Basis = "observed" if any(one.seen for one in unfit) else "derived"
     if all(one.from_table for one in unfit):
         basis = "table"
-    severity: Severity = "error" if basis != "table" and not fit else "warning"
+    # those that work may be too small for what is asked
+    enough = any((one.device.memory_total or goal.min_vram) >= goal.min_vram * TOLERANCE for one in fit)
+    severity: Severity = "error" if basis != "table" and not enough else "warning"
     first = unfit[0]
     names = torch_gpu.labels([one.device for one in unfit])
     fields: dict[str, Plain] = {**_fields(build), "gpus": names, "capability": first.capability}
@@ -241,11 +245,17 @@ def _fail(s: Snapshot, build: Build | None, code: Code | None, unfit: list[Judge
     older = code is not None and _is_older(first.capability, code)
     if build is None:
         says = "told"
+    elif basis == "observed" and not fit and code is not None and first.capability and _fits(code, first.capability):
+        says = "seen"
     elif fit:
         says = "some"
     else:
         says = "ptx" if first.run.target else "older" if older else "newer"
     return Fail(says, severity, basis, clues, fields, _cure(s, code, unfit, fit, fields), len(unfit) + len(fit))
+
+
+def _fits(code: Code, capability: str) -> bool:
+    return runs_on(code.code, (), capability).how == "native"
 
 
 def _is_older(capability: str, code: Code) -> bool:
@@ -315,6 +325,7 @@ GPU_ARCH_UNSUPPORTED = Condition(
         "older": "torch {torch} for CUDA {cuda} has no code for {gpus} (compute capability {capability}) any more",
         "ptx": "torch {torch} for CUDA {cuda} runs on {gpus} only through PTX, which the installed driver cannot read",
         "some": "torch {torch} for CUDA {cuda} has no code for {gpus}; the other GPUs work",
+        "seen": "a first computation of torch {torch} on {gpus} failed: some library in it has no code for that GPU",
         "told": "the installed torch has no code for {gpus}",
         "capability_is": "{gpu} has compute capability {capability}: {reason}",
         "capability_by_table": "{gpu} has compute capability {capability} (by its name or PCI id): {reason}",
@@ -331,7 +342,8 @@ GPU_ARCH_UNSUPPORTED = Condition(
         "use_the_others": "keep torch off {gpus}: set CUDA_DEVICE_ORDER=PCI_BUS_ID and name only the other GPUs "
         "in CUDA_VISIBLE_DEVICES ({working})",
         "newer_driver": "install a newer driver of NVIDIA: it can compile the PTX in this torch for the GPU",
-        "another_build": "or, for this GPU, install torch {release} for {variant}, which has code for it:",
+        "another_build": "install torch {release} for {variant}, which has code for this GPU:",
+        "or_another_build": "or install torch {release} for {variant}, which has code for it:",
         "none_left": "no torch of the tables has code for compute capability {capability}: build torch from source, or "
         "compute on the processor",
     },

@@ -36,7 +36,7 @@ def _missing(s: Snapshot, goal: Goal) -> Verdict:
     message = said(s, NO_DRIVER)
     if not s.gpu.devices.known and not s.gpu.devices.absent and message:
         clues = [Clue(s.gpu.torch, message, "torch_says", {"message": message[:200]})]
-        severity = severity_of(goal, "cuda")
+        severity = severity_of(goal)
         return Fail("told", severity, "observed", clues, build.fields, Treatment("print-only", _drivers(s)))
     cards = [one for one in gpus(s, "nvidia") if not _beyond(s, one)]
     if not cards:
@@ -77,7 +77,7 @@ def _without_driver(s: Snapshot, goal: Goal, build: Build, cards: list[Device], 
     if message:
         clues.append(Clue(s.gpu.torch, message, "torch_says", {"message": message[:200]}))
     steps += _drivers(s)
-    severity = severity_of(goal, "cuda")
+    severity = severity_of(goal)
     return Fail(says, severity, "observed", clues, fields, Treatment("print-only", steps), len(cards))
 
 
@@ -166,11 +166,13 @@ def _mismatch(s: Snapshot, goal: Goal) -> Verdict:
         clues.append(Clue(s.gpu.torch, message, "torch_says", {"message": message[:200]}))
     elif nvml is not None and nvml.answer == "ok":
         return Pass(1, [Clue(s.gpu.nvml, nvml.answer)])
+    elif driver is None and (s.gpu.driver.absent or s.gpu.devices.absent):
+        return Skip("no_driver")
+    elif nvml is None:
+        raise FactMissing(s.gpu.nvml)  # two numbers alone prove nothing: a compatibility library has another, too
     elif not differ:
-        if driver is None and (s.gpu.driver.absent or s.gpu.devices.absent):
-            return Skip("no_driver")
-        if not module or not library or nvml is None:
-            raise FactMissing(s.gpu.nvml if nvml is None else s.gpu.kernel_modules if not module else s.gpu.driver)
+        if not module or not library:
+            raise FactMissing(s.gpu.kernel_modules if not module else s.gpu.driver)
         return Pass(1, [Clue(s.gpu.driver, library)])
     if module:
         clues.append(Clue(s.gpu.kernel_modules, module, "module_is", fields))

@@ -52,7 +52,7 @@ def _wsl_1(s: Snapshot, goal: Goal, build: Build) -> Verdict:
         return Unknown("wsl_1_unknown")
     clues = [Clue(s.machine.wsl, "1", "wsl_1_is")]
     steps = [Step(["wsl", "--list", "--verbose"], "wsl_list"), Step(says="wsl_convert")]
-    return Fail("wsl_1", severity_of(goal, build.kind), "observed", clues, build.fields, Treatment("print-only", steps))
+    return Fail("wsl_1", severity_of(goal), "observed", clues, build.fields, Treatment("print-only", steps))
 
 
 def _by_variable(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
@@ -110,7 +110,7 @@ def _fail_variable(
         steps = [Step(says="ask_scheduler")]
     elif left.trouble not in ("empty", "minus-one") and cards:
         steps.insert(0, Step(says="number_from_zero", fields=fields))
-    return Fail("variable", severity_of(goal, build.kind), basis, clues, fields, Treatment("print-only", steps))
+    return Fail("variable", severity_of(goal), basis, clues, fields, Treatment("print-only", steps))
 
 
 def _by_container(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
@@ -127,7 +127,7 @@ def _by_container(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
     cards = gpus(s, "nvidia") if s.gpu.devices.known else []
     # a device of the host that its driver of NVIDIA has: the container could have it
     proven = [one for one in cards if one.kernel_driver == "nvidia"]
-    fields: dict[str, Plain] = {**build.fields, "container": container or "container", "value": wish or ""}
+    fields: dict[str, Plain] = {**build.fields, "container": _kind(container), "value": wish or ""}
     fields["gpus"] = labels(proven)
     clues: list[Clue] = []
     if proven and container:
@@ -149,7 +149,11 @@ def _by_container(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
     if sees_none(s):
         basis = "observed"
         clues.append(Clue(s.gpu.torch, False, "torch_sees_none"))
-    return Fail("container", severity_of(goal, "cuda"), basis, clues, fields, _container_cure(s, asked or wish is None))
+    return Fail("container", severity_of(goal), basis, clues, fields, _container_cure(s, asked or wish is None))
+
+
+def _kind(container: str | None) -> str:
+    return f"{container} container" if container and container != "container" else "container"
 
 
 def _container_cure(s: Snapshot, asked: bool) -> Treatment:
@@ -167,10 +171,10 @@ def _amd_container(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
     files = s.gpu.device_files.maybe()
     if not cards or files is None or any(one.path == "/dev/kfd" for one in files):
         return None
-    fields: dict[str, Plain] = {**build.fields, "container": s.machine.container.maybe() or "", "gpus": labels(cards)}
+    fields: dict[str, Plain] = {**build.fields, "container": _kind(s.machine.container.maybe()), "gpus": labels(cards)}
     clues = [Clue(s.gpu.devices, labels(cards), "host_has", fields), Clue(s.gpu.device_files, None, "no_kfd")]
     steps = [Step(says="docker_amd")]
-    return Fail("container", severity_of(goal, "rocm"), "derived", clues, fields, Treatment("print-only", steps))
+    return Fail("container", severity_of(goal), "derived", clues, fields, Treatment("print-only", steps))
 
 
 def _by_files(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
@@ -204,7 +208,7 @@ def _by_files(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
 def _fail_files(
     s: Snapshot, goal: Goal, says: str, clues: list[Clue], fields: dict[str, Plain], steps: list[Step]
 ) -> Fail:
-    return Fail(says, severity_of(goal, "cuda"), "observed", clues, fields, Treatment("print-only", steps), len(clues))
+    return Fail(says, severity_of(goal), "observed", clues, fields, Treatment("print-only", steps), len(clues))
 
 
 GPU_HIDDEN = Condition(

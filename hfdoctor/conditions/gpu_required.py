@@ -8,10 +8,8 @@ from ..facts.fact import FactMissing
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Unknown, Verdict
-from .torch_gpu import Build, build_of, gpus, label, labels, numbers
+from .torch_gpu import TOLERANCE, Build, build_of, gpus, label, labels, numbers
 
-#: a card of "16 GB" shows a little less: drivers and ECC keep some
-TOLERANCE = 1 - 1 / 64
 #: the oldest macOS whose GPU torch uses (Metal Performance Shaders)
 MPS_MACOS = (12, 3)
 #: what is asked for -> the makers whose GPUs give it, and the builds of torch that use them
@@ -130,7 +128,8 @@ def _memory_of(device: Device) -> int | None:
 
 
 def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
+    # as people write it: 24 GB
+    return f"{size // 10**9} GB" if size % 10**9 == 0 else f"{size / 2**30:.1f} GiB"
 
 
 GPU_REQUIRED = Condition(

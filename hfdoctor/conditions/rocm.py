@@ -71,7 +71,7 @@ def _cuda_on_amd(s: Snapshot, goal: Goal, build: Build) -> Verdict:
     clues = [Clue(build.fact, f"torch {build.version}", "built_for", fields)]
     clues.append(Clue(s.gpu.devices, labels(cards), "amd_is", fields))
     steps = from_index(s, f"rocm{row.until}") if row else []
-    return Fail("cuda_on_amd", severity_of(goal, "rocm"), "derived", clues, fields, Treatment("confirm", steps))
+    return Fail("cuda_on_amd", severity_of(goal), "derived", clues, fields, Treatment("confirm", steps))
 
 
 def _rocm_on_nvidia(s: Snapshot, goal: Goal, build: Build, cards: list[Device]) -> Fail:
@@ -80,7 +80,7 @@ def _rocm_on_nvidia(s: Snapshot, goal: Goal, build: Build, cards: list[Device]) 
     clues.append(Clue(s.gpu.devices, labels(cards), "nvidia_is", fields))
     choice = choice_for(s, cards)
     steps = install_build(s, choice) if choice else [Step(says="ask_selector", network=True)]
-    return Fail("rocm_on_nvidia", severity_of(goal, "cuda"), "derived", clues, fields, Treatment("confirm", steps))
+    return Fail("rocm_on_nvidia", severity_of(goal), "derived", clues, fields, Treatment("confirm", steps))
 
 
 # -- targets and the override -----------------------------------------------------------------------------------------
@@ -141,6 +141,11 @@ def _targets(s: Snapshot, build: Build, cards: list[Device], message: str) -> Fa
     by_table = by_table or not (device.capability or s.gpu.rocm.known)
     basis: Basis = "observed" if message else "table" if by_table else "derived"
     severity: Severity = "warning" if basis == "table" else "error"
+    if not s.settings.variables.known and not message:
+        # an override that would make it work was not seen, nor that there is none
+        if s.settings.variables.status != "not-run":
+            s.settings.variables.need()
+        severity = "warning"
     clues = [Clue(s.gpu.devices, gfx, "gfx_is", fields), Clue(_witness(s, build), code, "targets_are", fields)]
     if message:
         clues.append(Clue(s.gpu.torch, message, "torch_says", {"message": message[:200]}))
@@ -210,7 +215,7 @@ def _groups(s: Snapshot, goal: Goal, build: Build, cards: list[Device]) -> Fail 
     container = s.machine.container.maybe()
     joined = ",".join(groups) or "render,video"
     steps = [Step(says="container_groups")] if container else [Step(says="join", fields={"groups": joined})]
-    severity: Severity = severity_of(goal, "rocm")
+    severity: Severity = severity_of(goal)
     return Fail("groups", severity, "observed", clues, fields, Treatment("print-only", steps))
 
 

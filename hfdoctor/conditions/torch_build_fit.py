@@ -79,7 +79,7 @@ def _sorted(s: Snapshot, build: Build, cards: list[Device]) -> tuple[list[Device
         elif numbers(capability) >= WORTH_IT:
             # what is newer than the tables has a build, too
             newer = numbers(capability) >= (9, 0)
-            (good if newer or best_index("", capability, *platform) else unclear).append(card)
+            (good if newer or best_index("", [capability], *platform) else unclear).append(card)
         elif _same_release(build, capability, platform):
             old.append(card)
     return good, old, unclear
@@ -124,7 +124,7 @@ def _nvidia(s: Snapshot, goal: Goal, build: Build, cards: list[Device], *, note:
         clues.append(Clue(s.gpu.driver, driver.version, "driver_runs" if driver.cuda else "driver_is", about))
     elif s.gpu.driver.absent:
         clues.append(Clue(s.gpu.driver, None, "no_driver"))
-    severity: Severity = severity_of(goal, "cuda")
+    severity: Severity = severity_of(goal)
     if note and severity == "warning":
         severity = "note"
     steps = []
@@ -164,7 +164,7 @@ def _other(s: Snapshot, goal: Goal, build: Build, cards: list[Device], kind: str
         variant = f"rocm{row.until}" if row else kind
     clues = [*_build_clues(s, build), Clue(s.gpu.devices, labels(cards), f"gpu_{kind}", fields)]
     steps = from_index(s, variant)
-    severity = severity_of(goal, kind)
+    severity = severity_of(goal)
     return Fail(kind, severity, "derived", clues, fields, Treatment("confirm", steps), len(cards))
 
 

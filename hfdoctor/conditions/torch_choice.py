@@ -37,20 +37,21 @@ class Choice(NamedTuple):
     newest: bool
 
 
-def best_index(driver: str, capability: str, system: str, machine: str, python: str = "") -> Choice | None:
-    """The newest torch, in its newest CUDA variant, that runs on this driver and GPU; None where no table has one.
+def best_index(driver: str, capabilities: Sequence[str], system: str, machine: str, python: str = "") -> Choice | None:
+    """The newest torch, in its newest CUDA variant, that runs on this driver and GPUs; None where no table has one.
 
-    ``driver`` is the newest CUDA that the driver runs ("12.4"), "" if it can be chosen freely; ``capability`` "8.9",
-    "" if not known; ``python`` "3.12" leaves out the releases that it is too old or too new for.
+    ``driver`` is the newest CUDA that the driver runs ("12.4"), "" if it can be chosen freely; ``capabilities`` are
+    those of the GPUs that it must run on ("8.9"); ``python`` "3.12" leaves out the releases that it is too old or too
+    new for.
     """
     from ..knowledge.torch_builds import best_variant, load_torch_releases, variants_of
 
-    def runs(code: tuple[str, ...], wanted: str) -> bool:
-        return not wanted or runs_on(code, (), wanted).how == "native"
+    def runs(code: tuple[str, ...], _: str) -> bool:
+        return all(runs_on(code, (), wanted).how == "native" for wanted in capabilities)
 
     releases = [row.release for row in load_torch_releases() if not python or python in row.pythons]
     for release in releases:
-        variant = best_variant(release, driver or ANY_DRIVER, capability, system, machine, runs=runs)
+        variant = best_variant(release, driver or ANY_DRIVER, "", system, machine, runs=runs)
         if variant is not None:
             newest = next(one for one in releases if variant in variants_of(one, system, machine))
             return Choice(release, variant, newest == release)
@@ -58,7 +59,7 @@ def best_index(driver: str, capability: str, system: str, machine: str, python: 
 
 
 def choice_for(s: Snapshot, devices: Sequence[Device], *, any_driver: bool = False) -> Choice | None:
-    """best_index for this machine: its system, its Python, its driver, and the first of ``devices``.
+    """best_index for this machine: its system, its Python, its driver, and those of ``devices`` that are known.
 
     ``any_driver``: its driver is to be replaced anyway.
     """
@@ -70,8 +71,8 @@ def choice_for(s: Snapshot, devices: Sequence[Device], *, any_driver: bool = Fal
     if interpreter is not None and interpreter.free_threaded:
         python += "t"
     cuda = "" if any_driver else driver_cuda(s)[0]
-    capability = capability_of(devices[0])[0] if devices else ""
-    return best_index(cuda, capability, *platform, python)
+    capabilities = {capability for one in devices if (capability := capability_of(one)[0])}
+    return best_index(cuda, sorted(capabilities), *platform, python)
 
 
 def platform_of(s: Snapshot) -> tuple[str, str] | None:

@@ -18,6 +18,8 @@ WORDS: Mapping[str, str] = {
     "works": "torch {torch} was seen using the GPU",
 }
 
+#: share of the asked memory that is enough: a card of 16 GiB shows a little less, drivers and ECC keep some
+TOLERANCE = 1 - 1 / 64
 #: how a build is called in a sentence
 BUILD_NAMES: Mapping[str, str] = {"cuda": "CUDA", "rocm": "ROCm", "xpu": "Intel GPUs (XPU)", "cpu": "the CPU only"}
 
@@ -92,10 +94,13 @@ def is_text(s: Snapshot) -> bool:
     return bool(s.described) or s.gpu.device_files.status == s.gpu.nvml.status == "not-run"
 
 
-def severity_of(goal: Goal, *kinds: str) -> Severity:
-    """An error where the goal asks for one of ``kinds`` (or for any GPU), else a warning: torch computes all the same,
-    on the processor."""
-    return "error" if goal.require in ("gpu", *kinds) else "warning"
+def severity_of(goal: Goal) -> Severity:
+    """An error where the goal asks for a GPU, else a warning: torch computes all the same, on the processor.
+
+    Whichever GPU is asked for: gpu-required is folded under the finding that says why there is none, and must not
+    become milder by it.
+    """
+    return "error" if goal.require not in ("", "cpu") or goal.min_vram else "warning"
 
 
 def gpus(s: Snapshot, vendor: str) -> list[Device]:

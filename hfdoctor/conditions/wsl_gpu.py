@@ -25,7 +25,7 @@ def _wsl(s: Snapshot, goal: Goal) -> Verdict:
     if way is None:
         raise FactMissing(s.gpu.wsl)
     fields: dict[str, Plain] = {**build.fields, "stub": way.stub, "linux_driver": way.linux_driver}
-    severity: Severity = severity_of(goal, "cuda")
+    severity: Severity = severity_of(goal)
     if way.linux_driver:
         clues = [Clue(s.gpu.wsl, way.linux_driver, "over_it", fields)]
         if way.stub:
