@@ -35,8 +35,11 @@ SECTION, PARTS_SECTION = ".nv_fatbin", "__nv_relfatbin"
 PTX, MACHINE_CODE = 1, 2
 ONE_CHIP, FAMILY = 1 << 20, 1 << 21
 
-#: headers in one library, entries in one container, zero bytes between two containers
-MAX_HEADERS, MAX_ENTRIES, MAX_GAP = 400_000, 512, 1 << 20
+#: containers in one library, entries in one container, zero bytes between two containers
+MAX_CONTAINERS, MAX_ENTRIES, MAX_GAP = 200_000, 512, 1 << 20
+
+#: containers whose entries are read: each header lies on a page of its own, which a disk has to fetch
+LOOKED_INTO = 128
 
 _CONTAINER = struct.Struct("<IHHQ")
 _ENTRY = struct.Struct("<HHIQIIHHIIIQ")
@@ -60,6 +63,13 @@ class Container(NamedTuple):
     ptx_version: tuple[int, int]
 
 
+class Place(NamedTuple):
+    """Where the entries of a container begin and end, in bytes of the file."""
+
+    begin: int
+    end: int
+
+
 class FatBinary(NamedTuple):
     """What a library was built for. ``few``: targets of a part of the kernels only, which are no support."""
 
@@ -71,23 +81,32 @@ class FatBinary(NamedTuple):
     ptx_isa: str = ""
 
 
-def read_fat_binary(reader: Reader) -> FatBinary | None:
+def read_fat_binary(reader: Reader, whole: bool = False) -> FatBinary | None:
     """The targets of the CUDA code in a library; None where it has none.
 
-    Raises NotReadable for what is no library, is cut off, or holds something else than a fat binary, and OSError.
+    Of a library with many containers the entries of a part are looked at, evenly over it, unless ``whole``: ``few``
+    may then lack a target, the judgement stays. Raises NotReadable for what is no library, is cut off, or holds
+    something else than a fat binary, and OSError.
     """
     sections = named_sections(reader, frozenset({SECTION, PARTS_SECTION}))
-    linked = [found for section in sections if section.name == SECTION for found in containers_of(reader, section)]
-    parts = [found for section in sections if section.name == PARTS_SECTION for found in containers_of(reader, section)]
+    linked, linked_count = _read_all(reader, [found for found in sections if found.name == SECTION], whole)
+    parts, parts_count = _read_all(reader, [found for found in sections if found.name == PARTS_SECTION], whole)
     if not linked and not parts:
         return None
-    judged = judge_targets(linked or parts)
-    if parts and linked and not judged.ptx and len(linked) <= len(parts):
+    judged = judge_targets(linked or parts)._replace(containers=linked_count or parts_count)
+    if parts and linked and not judged.ptx and linked_count <= parts_count:
         # linked for the device as a whole: for a newer GPU the driver links the PTX of the parts anew
         of_parts = judge_targets(parts)
-        few = sorted({*judged.few} - {*of_parts.ptx})
+        few = [name for name in judged.few if name not in of_parts.ptx]
         return judged._replace(ptx=of_parts.ptx, ptx_isa=of_parts.ptx_isa, few=few)
     return judged
+
+
+def _read_all(reader: Reader, sections: list[Section], whole: bool) -> tuple[list[Container], int]:
+    """The containers that were looked into, and how many there are."""
+    places = [place for section in sections for place in places_of(reader, section)]
+    step = 1 if whole else -(-len(places) // LOOKED_INTO) or 1
+    return [read_container(reader, place) for place in places[::step]], len(places)
 
 
 def judge_targets(containers: list[Container]) -> FatBinary:
@@ -118,10 +137,10 @@ def judge_targets(containers: list[Container]) -> FatBinary:
     return FatBinary(code, ptx, few, len(containers), f"{newest[0]}.{newest[1]}" if ptx else "")
 
 
-def containers_of(reader: Reader, section: Section) -> list[Container]:
-    """Every container of a section, from header to header. Raises NotReadable, OSError."""
-    at, end, headers = section.offset, section.offset + section.size, 0
-    found = []
+def places_of(reader: Reader, section: Section) -> list[Place]:
+    """Where the entries of each container of a section are, from header to header. Raises NotReadable, OSError."""
+    at, end = section.offset, section.offset + section.size
+    found: list[Place] = []
     while (at := _next_container(reader, at, section)) < end:
         if end - at < _CONTAINER.size:
             raise NotReadable(f"the fat binary at byte {at} of it is longer than the section it is in")
@@ -130,16 +149,16 @@ def containers_of(reader: Reader, section: Section) -> list[Container]:
             raise NotReadable(f"at byte {at} of it stands {magic:08x} where a fat binary should begin")
         if header_size < _CONTAINER.size or at + header_size + payload > end:
             raise NotReadable(f"the fat binary at byte {at} of it is longer than the section it is in")
-        container, entries = _entries(reader, at + header_size, at + header_size + payload)
-        found.append(container)
-        headers += 1 + entries
-        if headers > MAX_HEADERS:
-            raise NotReadable(f"it has more than {MAX_HEADERS} pieces of GPU code")
+        found.append(Place(at + header_size, at + header_size + payload))
+        if len(found) > MAX_CONTAINERS:
+            raise NotReadable(f"it has more than {MAX_CONTAINERS} fat binaries")
         at += header_size + payload
     return found
 
 
-def _entries(reader: Reader, at: int, end: int) -> tuple[Container, int]:
+def read_container(reader: Reader, place: Place) -> Container:
+    """The entries of one container. Raises NotReadable, OSError."""
+    at, end = place
     targets: dict[Target, int] = {}
     version, count = (0, 0), 0
     while at < end:
@@ -162,7 +181,7 @@ def _entries(reader: Reader, at: int, end: int) -> tuple[Container, int]:
             if kind == PTX:
                 version = max(version, (major, minor))
         at += header_size + payload
-    return Container(targets, version), count
+    return Container(targets, version)
 
 
 def _next_container(reader: Reader, at: int, section: Section) -> int:

@@ -19,9 +19,12 @@ class LibraryCode(NamedTuple):
     ptx_isa: str = ""
 
 
-def read_library(reader: Reader) -> LibraryCode | None:
-    """The GPU code of a library, None where it has none. Raises NotReadable and OSError."""
-    cuda = read_fat_binary(reader)
+def read_library(reader: Reader, whole: bool = False) -> LibraryCode | None:
+    """The GPU code of a library, None where it has none; ``whole`` as in read_fat_binary.
+
+    Raises NotReadable and OSError.
+    """
+    cuda = read_fat_binary(reader, whole)
     if cuda is not None:
         return LibraryCode("cuda", *cuda)
     from .hip import read_hip_bundles

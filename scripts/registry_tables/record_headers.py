@@ -81,7 +81,7 @@ def main() -> int:
     member = arguments.member or gpu_library(index, wheel)
     with unpacked(index, wheel, member) as file:
         recording = Recording(file)
-        code = read_library(recording)
+        code = read_library(recording, whole=True)
         content: dict[str, Any] = {"source": f"{wheel.filename} {member}", "size": recording.size}
         content["pieces"] = recording.pieces()
         arguments.out.write_bytes(zlib.compress(msgspec.msgpack.encode(content), 9))

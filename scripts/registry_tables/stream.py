@@ -44,7 +44,7 @@ def gpu_targets_of(index: Index, wheel: PublishedFile, member: str) -> LibraryCo
     hfdoctor.binaries.sections.NotReadable for a library that cannot be read.
     """
     with unpacked(index, wheel, member) as file:
-        return read_library(Reader(file))  # type: ignore[arg-type]
+        return read_library(Reader(file), whole=True)  # type: ignore[arg-type]
 
 
 def unpacked(index: Index, wheel: PublishedFile, member: str) -> IO[bytes]:

@@ -1,0 +1,21 @@
+"""Which CUDA a version of PTX came with: a driver of an older CUDA does not compile it."""
+
+from __future__ import annotations
+
+from hfdoctor.knowledge.loader import Row, load_table
+
+
+class PtxVersion(Row, frozen=True, kw_only=True):
+    """Version ``isa`` of the language, and the first CUDA that writes and reads it."""
+
+    isa: str
+    cuda: str
+
+
+def cuda_of_ptx(isa: str) -> str | None:
+    """The CUDA that a driver must at least run to compile PTX of version ``isa``; None where that is not known.
+
+    >>> cuda_of_ptx("8.7"), cuda_of_ptx("99.0")
+    ('12.8', None)
+    """
+    return next((row.cuda for row in load_table("ptx_isa", PtxVersion) if row.isa == isa), None)
