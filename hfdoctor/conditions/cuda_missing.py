@@ -82,14 +82,11 @@ def _nowhere(s: Snapshot, pin: Pin) -> bool:
 def _cure(s: Snapshot, pins: list[Pin], problems: list[LinkProblem], lacking: list[Pin]) -> Treatment:
     stems = {WHEELS[family_of(one.needs)] for one in problems}
     wanted = [pin for pin in pins if pin.stem in stems or pin in lacking]
-    torch = s.packages.installed()["torch"]
-    index = torch_index(torch.version)
     if not wanted:
-        return Treatment("confirm", reinstall(s, torch))
+        return Treatment("confirm", reinstall(s, s.packages.installed()["torch"]))
     asked = list(dict.fromkeys(pin.ask.text for pin in wanted))
-    flags = ["--extra-index-url", index[1]] if index else []
-    if any(pin.ask.installed is not None for pin in wanted):
-        flags = ["--force-reinstall", "--no-deps", *flags]  # the wheel is there, its library is not
+    there = any(pin.ask.installed is not None for pin in wanted)
+    flags = ["--force-reinstall", "--no-deps"] if there else []  # the wheel is there, its library is not
     return Treatment("confirm", [Step(install(s, asked, *flags), "add", network=True)])
 
 
@@ -196,9 +193,7 @@ def _triton(s: Snapshot, goal: Goal) -> Verdict:
         return Pass(1, [Clue(s.packages.distributions, [f"{name} {installed[name].version}" for name in there])])
     ask = asks[0]
     fields: dict[str, Plain] = {"torch": torch.version, "asked": ask.text, "name": ask.name}
-    index = torch_index(torch.version)
-    flags = ["--extra-index-url", index[1]] if index else []
-    steps = [Step(install(s, [ask.text], *flags), "add_triton", fields, network=True)]
+    steps = [Step(install(s, [ask.text], *torch_index(torch.version)), "add_triton", fields, network=True)]
     clue = Clue(s.packages.distributions, ask.text, "asks", fields)
     return Fail("missing", "warning", "derived", [clue], fields, Treatment("confirm", steps))
 

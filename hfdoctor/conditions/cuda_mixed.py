@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ from ..facts.snapshot import Snapshot
 from .cuda_names import WHEELS, Pin, cuda_problems, family_of, is_cuda_build, major_of, pins_of_torch, stem_of
 from .install_steps import install
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
-from .reinstall import torch_index
 from .requirement_lines import fits
 from .seen_imports import may_be_error
 from .told_packages import known_from_text, torch_told
@@ -45,7 +44,7 @@ def _mixed(s: Snapshot, goal: Goal) -> Verdict:
     found += _told(s) if told else _wheels(s, goal)
     found += _shared(s, goal)
     if found:
-        return _fail(s, found)
+        return _fail(s, found, _asked_texts(s, goal, told))
     if told:
         return _looked_through(s)
     s.native.linkage.or_absent()  # whether the loader meets others first is half of the answer
@@ -60,6 +59,13 @@ def _looked_through(s: Snapshot) -> Verdict:
     if not wheels or build is None or not build.cuda or torch_told(s) is None:
         return Unknown("not_told")
     return Pass(len(wheels), [Clue(s.packages.distributions, wheels)])
+
+
+def _asked_texts(s: Snapshot, goal: Goal, told: bool) -> dict[str, str]:
+    """Wheel without its -cu12 -> the requirement by which torch asks for it."""
+    if told or not s.target.interpreter.known:
+        return {}
+    return {pin.stem: pin.ask.text for pin in _pins(s, goal)}
 
 
 def _pins(s: Snapshot, goal: Goal) -> list[Pin]:
@@ -89,9 +95,11 @@ def _loaded(s: Snapshot) -> list[Trouble]:
 def _shadowed(s: Snapshot, goal: Goal) -> list[Trouble]:
     """Libraries of an older release that come before the wheels' own. A newer one does what an older one does."""
     found = []
+    patched = len({one.version for one in libraries_of(s, "cudnn") if one.version}) > 1
     for problem in cuda_problems(s, "shadowed"):
+        if patched and family_of(problem.needs) == "cudnn":
+            continue  # parts of two releases: cudnn-failure says so
         met, meant = _version_at(s, problem.found), _wanted_version(s, goal, problem)
-        # cuDNN and its parts have their own rules
         if not met or not meant or not _older(met, meant):
             continue
         fields = {**_fields(problem), "met": met, "meant": meant}
@@ -104,7 +112,7 @@ def _fields(problem: LinkProblem) -> dict[str, Plain]:
     return {
         "library": problem.library,
         "needs": problem.needs,
-        "wanted": problem.wanted,
+        "wanted": problem.wanted.removeprefix(f"{problem.needs} "),
         "found": problem.found,
         "found_by": problem.found_by or "the loader",
         "expected": problem.expected,
@@ -239,7 +247,7 @@ def _holds(path: str, version: str, name: str) -> bool:
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def _fail(s: Snapshot, found: Sequence[Trouble]) -> Fail:
+def _fail(s: Snapshot, found: Sequence[Trouble], asked: Mapping[str, str]) -> Fail:
     order: tuple[Severity, ...] = ("error", "warning", "note")
     found = sorted(found, key=lambda one: order.index(one.severity))
     first = found[0]
@@ -255,21 +263,20 @@ def _fail(s: Snapshot, found: Sequence[Trouble]) -> Fail:
         first.basis,
         [one.clue for one in found[:8]],
         fields,
-        Treatment("confirm", _steps(s, found, version)),
+        Treatment("confirm", _steps(s, found, asked)),
         len(found),
     )
 
 
-def _steps(s: Snapshot, found: Sequence[Trouble], torch: str) -> list[Step]:
+def _steps(s: Snapshot, found: Sequence[Trouble], asked: Mapping[str, str]) -> list[Step]:
     steps = []
     for variable, folder in dict.fromkeys(one.what for one in found if one.cure == "variable"):
         steps.append(Step(says="take_away", fields={"variable": variable, "folder": folder}))
-    wanted = list(dict.fromkeys(one.what[0] for one in found if one.cure == "wheels"))
+    names = dict.fromkeys(one.what[0] for one in found if one.cure == "wheels")
+    # what torch does not ask for by name came with another torch, or with conda's
+    wanted = list(dict.fromkeys(asked.get(name, name) for name in names if name in asked or stem_of(name) != name))
     if wanted:
-        index = torch_index(torch)
-        # the builds' own index has the wheels, too; PyPI has them all
-        flags = ["--extra-index-url", index[1]] if index else []
-        steps.append(Step(install(s, wanted, *flags), "put_right", network=True))
+        steps.append(Step(install(s, wanted), "put_right", network=True))
     shared = [one.what for one in found if one.cure == "shared"]
     if shared:
         again = list(dict.fromkeys(what[0] for what in shared))
@@ -280,7 +287,7 @@ def _steps(s: Snapshot, found: Sequence[Trouble], torch: str) -> list[Step]:
             python = chosen.python if chosen else "python"
             steps.append(Step([python, "-m", "pip", "uninstall", *others], "remove_others", fields))
         steps.append(Step(install(s, again, "--force-reinstall", "--no-deps"), "write_again", fields, network=True))
-    if any(one.cure == "fresh" for one in found):
+    if not steps or any(one.cure == "fresh" for one in found):
         steps.append(Step(says="fresh"))
     return steps
 

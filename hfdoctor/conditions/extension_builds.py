@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ..facts.sections.native import LinkProblem
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
 from .model import Clue, Plain
@@ -93,6 +94,19 @@ def misfits(s: Snapshot) -> tuple[list[Misfit], int]:
         if says:
             found.append(Misfit(entry, Clue(s.packages.distributions, f"{entry.name} {label.text}", says, fields)))
     return found, looked_at
+
+
+def other_torch(s: Snapshot) -> list[LinkProblem]:
+    """Libraries of another torch that the loader finds first (a libtorch for C++ in LD_LIBRARY_PATH)."""
+    linkage = s.native.linkage.maybe()
+    if linkage is None or s.packages.imported("torch"):
+        return []
+    names = ("libtorch", "libc10", "torch_", "c10")
+    return [
+        one
+        for one in linkage.problems
+        if one.kind in ("shadowed", "version") and one.found and one.needs.lower().startswith(names)
+    ]
 
 
 def _misfit(s: Snapshot, label: Label, ours: str, version: str, fields: dict[str, Plain]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..facts.sections.native import LinkProblem
 from ..facts.sections.packages import Distribution
 from ..facts.sections.target import Interpreter
 from ..facts.snapshot import Snapshot
 from .closure import closure_of
-from .extension_builds import LOADED_BY_TRANSFORMERS, Misfit, misfits
+from .extension_builds import LOADED_BY_TRANSFORMERS, Misfit, misfits, other_torch
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .reinstall import WORDS, python_of, reinstall
 from .seen_imports import may_be_error
@@ -25,11 +26,15 @@ _MACHINES = {
 
 def _extensions(s: Snapshot, goal: Goal) -> Verdict:
     told = s.target.interpreter.maybe()
+    foreign = other_torch(s)
+    if foreign:
+        return _other_torch(s, foreign)
     unfit, labelled = misfits(s)
     if told is None or known_from_text(s):  # without tags the labels say all there is
         if unfit:
             return [_built_for_another(s, goal, unfit)]
-        s.target.interpreter.need()
+        if told is None and not known_from_text(s):
+            s.target.interpreter.need()
         return Pass(labelled, [Clue(s.packages.distributions)]) if labelled else Skip("text")
     if told.implementation != "cpython":
         return Skip("only_cpython", {"implementation": told.implementation})
@@ -56,6 +61,17 @@ def _extensions(s: Snapshot, goal: Goal) -> Verdict:
     clues += [_clue(s, entry) for entry in wrong[:6]]
     severity: Severity = "error" if may_be_error(s) else "warning"
     return [Fail("other", severity, "derived", clues, fields, _cure(s, wrong), len(wrong)), *theirs]
+
+
+def _other_torch(s: Snapshot, foreign: Sequence[LinkProblem]) -> Fail:
+    clues = []
+    for one in foreign[:8]:
+        row: dict[str, Plain] = {"needs": one.needs, "found": one.found, "found_by": one.found_by or "the loader"}
+        clues.append(Clue(s.native.linkage, one.found, "comes_first", {**row, "expected": one.expected}))
+    severity: Severity = "error" if may_be_error(s) else "warning"
+    fields = clues[0].fields
+    steps = [Step(says="take_away", fields=fields)]
+    return Fail("two_torches", severity, "derived", clues, fields, Treatment("print-only", steps), len(foreign))
 
 
 def _built_for_another(s: Snapshot, goal: Goal, unfit: Sequence[Misfit]) -> Fail:
@@ -126,7 +142,7 @@ EXTENSION_ABI = Condition(
     id="extension-abi-mismatch",
     family="packages",
     title="A compiled package was built for another Python, machine or torch",
-    reads=("packages", "target", "machine", "gpu"),
+    reads=("packages", "target", "machine", "gpu", "native"),
     detect=_extensions,
     words={
         **{key: text for key, text in WORDS.items() if key.startswith("reinstall")},
@@ -135,6 +151,9 @@ EXTENSION_ABI = Condition(
         "other": "built for another Python or machine than this one ({python}, {platform}): {packages}",
         "python_is": "the interpreter is Python {python} for {platform}",
         "built_for": "{package} {version} was built for {tag}: {path}",
+        "two_torches": "the {needs} of another torch comes before the installed one's: {found}",
+        "comes_first": "{found_by} leads to {found}; {expected} was meant",
+        "take_away": "take the folder of {found} out of {found_by}",
         "text": "the text lists no package whose name tells for which torch it was built",
         "for_other_torch": "built for another torch than {torch}: {packages}",
         "for_torch": "{package} {label} was built for torch {built}; torch {torch} is installed",
