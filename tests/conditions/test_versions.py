@@ -183,6 +183,7 @@ def test_missing_in_another_package_managers_environment_is_a_warning() -> None:
         (("jinja2",), "warning"),
         (("networkx",), "warning"),
         (("rich", "typer"), "warning"),
+        (("pydantic-core", "pygments", "mdurl"), "warning"),
         (("fsspec",), "warning"),  # torch and huggingface_hub ask for it, and neither imports it
         (("markupsafe",), "error"),  # transformers imports jinja2 wherever it is installed
         (("jinja2", "markupsafe"), "warning"),

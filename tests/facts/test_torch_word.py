@@ -163,6 +163,30 @@ def test_why_there_is_no_gpu_is_said(tmp_path: Path) -> None:
 
 
 @runs
+@POSIX
+def test_a_flood_of_words_hides_no_crash(tmp_path: Path) -> None:
+    flood = "[print('line', i, file=sys.stderr) for i in range(3000)]; sys.stderr.flush(); SEGFAULT()"
+    write_torch(tmp_path, names=("A",), kernel={"cuda:0": flood})
+    word = ask(tmp_path).need()
+    assert word.messages[-1] == "cuda:0: signal SIGSEGV"
+    assert 20 < len(word.messages) <= torch_word.MOST_MESSAGES
+
+
+@runs
+@POSIX
+def test_a_device_that_takes_the_others_along(tmp_path: Path) -> None:
+    """It falls off the bus: later children see no GPU at all."""
+    mark = tmp_path / "gone"
+    kernel = {"cuda:0": f"open({str(mark)!r}, 'w').close(); SEGFAULT()"}
+    available = f"if os.path.exists({str(mark)!r}): raise RuntimeError('CUDA error: unknown error')"
+    write_torch(tmp_path, kernel=kernel, on_available=available)
+    word = ask(tmp_path).need()
+    assert word.cuda is True
+    assert [device.ok for device in word.devices] == [False, None]
+    assert word.messages[-2:] == ["cuda: RuntimeError: CUDA error: unknown error", "cuda:1: not tried"]
+
+
+@runs
 def test_rocm(tmp_path: Path) -> None:
     write_torch(
         tmp_path, version="2.9.1+rocm6.4", cuda=None, hip="6.4", names=("AMD Radeon RX 6800",), arch_list=("gfx1030",)

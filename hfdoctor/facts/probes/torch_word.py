@@ -30,6 +30,8 @@ LONGEST_S = 240.0
 #: seconds under which no further child is begun: importing torch takes some
 LEAST_S = 3.0
 MOST_MESSAGES = 40
+#: messages after which no more lines of stderr are kept: how a stage ended must find room
+MOST_LINES = 25
 
 _DEVICE = re.compile(r"(cuda|mps|xpu):(\d+)( cudnn)?$")
 #: lines of stderr that say nothing: the watchdog's stack, and the line of code under a warning
@@ -80,6 +82,9 @@ def read_torch_word(ctx: Context) -> Fact[TorchWord]:
         talk.note("not everything was asked: no time was left")
     if talk.no_word is not None:
         return talk.no_word
+    for device in talk.word.devices:
+        if device.ok is None and not device.error:  # time is over, or a later child does not see it any more
+            talk.note(f"{device.kind}:{device.index}: not tried")
     talk.word.cudnn_ok = min(talk.cudnn.values(), default=None)
     return known(talk.word, f"{python} -B inspect_torch.py")
 
@@ -114,7 +119,7 @@ def listen(talk: Talk, ended: Ended) -> bool:
             stage = ""
             take(talk, str(said["done"]), said)
     for line in ended.stderr.decode("utf-8", "replace").splitlines()[:400]:
-        if not _STACK.match(line):
+        if len(talk.word.messages) < MOST_LINES and not _STACK.match(line):
             talk.note(line)
     how = how_it_ended(ended)
     if stage:
