@@ -93,7 +93,8 @@ def memory_size(option: str, text: str) -> int:
     number = text.strip().rstrip("TtGgMmIiBb ")
     unit = text.strip()[len(number) :].strip().upper()
     plain = number.replace(".", "", 1)
-    size = int(float(number) * UNITS[unit]) if plain.isascii() and plain.isdigit() and unit in UNITS else 0
+    numeric = plain.isascii() and plain.isdigit() and len(plain) < 16
+    size = int(float(number) * UNITS[unit]) if numeric and unit in UNITS else 0
     if size < 2**20 or size > 2**60:
         raise click.UsageError(f"{option}: {text!r} is no size of memory; write it like 24G, 16GiB or 8000M")
     return size

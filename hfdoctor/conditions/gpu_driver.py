@@ -6,7 +6,7 @@ from ..facts.fact import FactMissing
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from . import torch_gpu
-from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .seen_torch import said
 from .torch_choice import platform_of
 from .torch_gpu import Build, build_of, capability_of, gpus, labels, numbers, severity_of, works
@@ -84,8 +84,8 @@ def _without_driver(s: Snapshot, goal: Goal, build: Build, cards: list[Device], 
 def _beyond(s: Snapshot, device: Device) -> bool:
     """Whether the GPU is so old that no release of torch has code for it: no driver would help."""
     capability, _ = capability_of(device)
-    platform = platform_of(s)
-    if not capability or platform is None:
+    platform = platform_of(s) or ("linux", "x86_64")
+    if not capability:
         return False
     from ..binaries.targets import runs_on
     from ..knowledge.torch_builds import last_release_with
@@ -189,10 +189,10 @@ def _mismatch(s: Snapshot, goal: Goal) -> Verdict:
     except FactMissing:
         build = None
     # a torch for the processor does not feel it
-    concerns = goal.require in ("cuda", "gpu") or (build is not None and build.kind == "cuda")
-    severity = "error" if concerns and goal.require != "cpu" else "warning"
+    concerns = build is not None and build.kind == "cuda" and goal.require != "cpu"
+    severity: Severity = "error" if concerns else severity_of(goal)
     says = "versions" if differ else "mismatch"
-    return Fail(says, severity, "observed", clues, fields, Treatment("print-only", steps), len(clues))  # type: ignore[arg-type]
+    return Fail(says, severity, "observed", clues, fields, Treatment("print-only", steps), len(clues))
 
 
 DRIVER_MISMATCH = Condition(

@@ -7,9 +7,14 @@ import re
 from ..facts.fact import FactMissing
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
+from .driver_age import DRIVER_TOO_OLD
+from .gpu_arch import GPU_ARCH_UNSUPPORTED
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Unknown, Verdict
+from .rocm import ROCM_MISMATCH
 from .torch_gpu import TOLERANCE, Build, build_of, gpus, label, labels, numbers
 
+#: conditions that say why a GPU cannot be used, but are not always errors: only as errors they stand for this one
+MAY_EXPLAIN = (DRIVER_TOO_OLD, GPU_ARCH_UNSUPPORTED, ROCM_MISMATCH)
 #: the oldest macOS whose GPU torch uses (Metal Performance Shaders)
 MPS_MACOS = (12, 3)
 #: what is asked for -> the makers whose GPUs give it, and the builds of torch that use them
@@ -22,11 +27,28 @@ _SLICE = re.compile(r"\d+g\.(\d+)gb", re.IGNORECASE)
 def _required(s: Snapshot, goal: Goal) -> Verdict:
     if goal.require in ("", "cpu") and not goal.min_vram:
         return Skip("nothing_asked")
+    verdict = _judge(s, goal)
+    if isinstance(verdict, Fail):
+        for condition in MAY_EXPLAIN:
+            if _is_error(condition, s, goal):
+                return Skip("explained", {"condition": condition.id})
+    return verdict
+
+
+def _is_error(condition: Condition, s: Snapshot, goal: Goal) -> bool:
+    try:
+        verdict = condition.detect(s, goal)
+    except FactMissing:
+        return False
+    return isinstance(verdict, Fail) and verdict.severity == "error"
+
+
+def _judge(s: Snapshot, goal: Goal) -> Verdict:
     kinds = list(GIVEN_BY) if goal.require in ("", "gpu", "cpu") else [goal.require]
     seen = _seen(s, kinds)
     if seen is not None and not goal.min_vram:
         return seen
-    cards, reason = _usable(s, kinds, goal)
+    cards, reason = _usable(s, kinds)
     if isinstance(reason, Fail):
         return reason
     if isinstance(seen, Fail):
@@ -56,7 +78,7 @@ def _seen(s: Snapshot, kinds: list[str]) -> Pass | Fail | None:
     return None
 
 
-def _usable(s: Snapshot, kinds: list[str], goal: Goal) -> tuple[list[Device], Fail | None]:
+def _usable(s: Snapshot, kinds: list[str]) -> tuple[list[Device], Fail | None]:
     """The GPUs that fit what is asked for, or the fail that says why there are none. Raises FactMissing."""
     wanted = NAMES[kinds[0]] if len(kinds) == 1 else NAMES["gpu"]
     everything = s.gpu.devices.or_absent() or []
@@ -136,9 +158,10 @@ GPU_REQUIRED = Condition(
     id="gpu-required",
     family="gpu",
     title="The GPU that was asked for is not there",
-    reads=("gpu", "packages", "machine"),
+    reads=("gpu", "native", "packages", "machine", "settings", "target"),
     detect=_required,
     words={
+        "explained": "{condition} says why",
         "nothing_asked": "nothing was asked for (--require, --min-vram)",
         "no_gpu": "{wanted} is required, and no GPU for it was found",
         "none_there": "the machine was looked through and has no GPU that computes",
@@ -155,16 +178,8 @@ GPU_REQUIRED = Condition(
         "memory_is": "{gpu} has {size}",
         "no_memory": "how much memory {gpus} has is not known",
     },
-    explained_by=(
-        "torch-cpu-build",
-        "driver-missing",
-        "driver-too-old",
-        "driver-mismatch",
-        "gpu-arch-unsupported",
-        "gpu-hidden",
-        "wsl-gpu",
-        "rocm-mismatch",
-    ),
+    # those that are errors whenever something is asked for: folding must not lose the exit code
+    explained_by=("torch-cpu-build", "driver-missing", "driver-mismatch", "gpu-hidden", "wsl-gpu"),
 )
 
 CONDITIONS: tuple[Condition, ...] = (GPU_REQUIRED,)

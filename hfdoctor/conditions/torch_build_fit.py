@@ -37,7 +37,7 @@ def _cpu_build(s: Snapshot, goal: Goal) -> Verdict:
         return Pass(1, [Clue(s.gpu.torch, True, "works", build.fields)])
     if s.gpu.devices.or_absent() is None:
         return Skip("no_gpu")
-    if _hidden_on_purpose(s) and goal.require == "":
+    if goal.require == "" and not goal.min_vram and _hidden_on_purpose(s):
         return Skip("hidden")
     cards = gpus(s, "nvidia")
     good, old, unclear = _sorted(s, build, cards)
