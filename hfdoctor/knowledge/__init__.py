@@ -23,6 +23,15 @@ How much an install weighs (``hfdoctor.knowledge.sizes``)
 What installers do with long names (``hfdoctor.knowledge.installers``)
     ``load_installer_places()``: the folders that pip and uv make below their cache and the temporary folder.
 
+Builds of torch (``hfdoctor.knowledge.torch_builds``)
+    ``variants_of("2.9.1", "linux", "x86_64")``, ``targets_of("2.9.1", "cu128", "linux", "x86_64")``,
+    ``default_variant(release, system, machine)``: what is published, for which GPUs, and what pip brings;
+    ``best_variant(...)``, ``last_release_with(...)``: what to install for a driver and a GPU.
+
+Drivers and GPUs (``hfdoctor.knowledge.drivers``, ``hfdoctor.knowledge.gpu_names``)
+    ``needs_driver("12.4", "linux")``, ``driver_is_enough(version, cuda, system)``, ``cuda_of_driver(version, system)``,
+    ``capability_of("NVIDIA GeForce RTX 4090")``, ``capability_of_pci_id("10de:2684")``, ``gfx_of(name)``.
+
 Smaller tables
     ``companions.companion_for("torchvision", "2.13.0+cu130")``, ``settings.changes_for(name, library, installed)``,
     ``baselines.cpu_baseline("numpy", "2.4.6", "x86_64")``, ``baselines.load_python_releases()``.
