@@ -11,6 +11,7 @@ from .elf import Malformed
 from .files import Files
 from .linkage import Found, Problem, Walk, read_text
 from .loader_windows import DRIVER, DllFlaw, WindowsProcess, torch_folders
+from .pe import Pe
 
 #: what needs the Visual C++ runtime links to one of these
 _RUNTIME = ("vcruntime140", "msvcp140", "concrt140")
@@ -29,7 +30,7 @@ class WindowsPlaces(msgspec.Struct):
     system: str = "C:\\Windows\\System32"
     path: list[str] = []
     cuda: str = ""
-    #: machine of the interpreter; 0 takes that of torch
+    #: machine of the interpreter; 0 takes that of most of torch's libraries
     machine: int = 0
     #: what the interpreter has loaded already, where its own folder cannot be looked into
     present: list[str] = []
@@ -54,6 +55,8 @@ def walk_windows(
         places.present,
         deadline,
     )
+    if not process.machine:
+        process.machine = _usual_machine(process, entries(files, places.torch))
     problems: list[Problem] = []
     told: set[tuple[str, str]] = set()
     for path in entries(files, places.torch):
@@ -85,6 +88,12 @@ def newest_linker(files: Files, torch: str) -> tuple[str, str] | None:
         if needs_it and image.linker[0] == 14 and (best is None or image.linker > best[0]):
             best = (image.linker, path)
     return (f"{best[0][0]}.{best[0][1]:02}", best[1]) if best is not None else None
+
+
+def _usual_machine(process: WindowsProcess, paths: list[str]) -> int:
+    images = [process.look_at(path) for path in paths]
+    machines = [image.machine for image in images if isinstance(image, Pe)]
+    return max(machines, key=machines.count, default=0)
 
 
 def _problem(flaw: DllFlaw) -> Problem:

@@ -265,3 +265,12 @@ def test_names_the_dll_that_torch_240_for_windows_lacks(tmp_path: Path) -> None:
     assert newest_linker(tree, torch) == ("14.29", f"{torch}\\lib\\asmjit.dll")
     dll(here / "lib/libomp140.x86_64.dll")
     assert walk_windows(WindowsTree({"C:\\": str(tmp_path)}), WindowsPlaces(torch, "C:\\Python311"), str).problems == []
+
+
+def test_most_libraries_tell_the_machine_where_the_interpreter_does_not(tmp_path: Path) -> None:
+    torch = "C:\\torch"
+    dll(tmp_path / "torch/lib/a.dll", machine=0xAA64)
+    for name in ("b", "c"):
+        dll(tmp_path / f"torch/lib/{name}.dll")
+    found = walk_windows(WindowsTree({"C:\\": str(tmp_path)}), WindowsPlaces(torch), lambda name: "")
+    assert [(problem.kind, problem.needs) for problem in found.problems] == [("wrong-architecture", "a.dll")]

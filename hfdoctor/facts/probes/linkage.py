@@ -32,6 +32,9 @@ LONGEST_S = 5.0
 #: distributions whose libraries torch asks for by name
 _NVIDIA = "nvidia-"
 
+#: sysconfig.get_platform() -> Machine in the headers of libraries
+_MACHINES = {"win-amd64": 0x8664, "win-arm64": 0xAA64, "win32": 0x14C}
+
 #: older metadata has: nvidia-nccl-cu12 (==2.21.5)
 _PLAIN = str.maketrans("", "", " ()")
 
@@ -188,6 +191,7 @@ def _walk_windows(ctx: Context, torch: str, wheels: Wheels, deadline: float) -> 
         system=f"{root}\\System32",
         path=list(split_path(variable("PATH"))),
         cuda=build.cuda if build else "",
+        machine=_MACHINES.get(interpreter.platform, 0) if interpreter else 0,
         # without the interpreter's folder what it has loaded itself cannot be seen there
         present=[] if interpreter else ["vcruntime140.dll", "vcruntime140_1.dll"],
     )
