@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmark_library import measured
+
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = "import click, rich.console, psutil, packaging.requirements, msgspec"
 #: the project's limits: check <= 2 x the libraries' start, >= 15 x faster than `transformers env`, and seconds
@@ -89,6 +91,7 @@ def main() -> int:
     """Run the benchmark; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", type=Path, default=os.environ.get("HFDOCTOR_TORCH_ENV"), help="environment to inspect")
+    parser.add_argument("--library", type=Path, help="a library with GPU code; without it a recorded one")
     parser.add_argument("--rounds", type=int, default=7, help="at least 5")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a limit is passed")
     arguments = parser.parse_args()
@@ -135,6 +138,7 @@ def main() -> int:
             ),
             (f"100,000 cache files add {added:.2f} s, less than {LIMIT_CACHE_S}", added < LIMIT_CACHE_S),
         ]
+        limits += measured(arguments.library)
         print()
         for text, held in limits:
             print(f"{'ok  ' if held else 'OVER'}  {text}")

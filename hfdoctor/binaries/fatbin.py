@@ -141,10 +141,14 @@ def places_of(reader: Reader, section: Section) -> list[Place]:
     """Where the entries of each container of a section are, from header to header. Raises NotReadable, OSError."""
     at, end = section.offset, section.offset + section.size
     found: list[Place] = []
-    while (at := _next_container(reader, at, section)) < end:
-        if end - at < _CONTAINER.size:
+    while at < end:
+        header = reader.read(at, min(_CONTAINER.size, end - at))
+        if not header[:8].strip(b"\0"):
+            at = _next_container(reader, at, section)
+            continue
+        if len(header) < _CONTAINER.size:
             raise NotReadable(f"the fat binary at byte {at} of it is longer than the section it is in")
-        magic, _, header_size, payload = _CONTAINER.unpack(reader.read(at, _CONTAINER.size))
+        magic, _, header_size, payload = _CONTAINER.unpack(header)
         if magic != MAGIC:
             raise NotReadable(f"at byte {at} of it stands {magic:08x} where a fat binary should begin")
         if header_size < _CONTAINER.size or at + header_size + payload > end:
@@ -153,6 +157,7 @@ def places_of(reader: Reader, section: Section) -> list[Place]:
         if len(found) > MAX_CONTAINERS:
             raise NotReadable(f"it has more than {MAX_CONTAINERS} fat binaries")
         at += header_size + payload
+        at += -(at - section.offset) % 8
     return found
 
 
@@ -186,7 +191,6 @@ def read_container(reader: Reader, place: Place) -> Container:
 
 def _next_container(reader: Reader, at: int, section: Section) -> int:
     """The first place from ``at`` on that is not zero, in steps of eight; the section's end where there is none."""
-    at += -(at - section.offset) % 8
     begin, end = at, section.offset + section.size
     length = 16  # there is often no gap at all, and seldom one of more than eight bytes
     while at < end:

@@ -45,6 +45,10 @@ class Reader:
         #: bytes that were read, and in how many pieces
         self.bytes_read = 0
         self.reads = 0
+        self._descriptor = -1
+        if hasattr(os, "pread"):
+            with contextlib.suppress(OSError, ValueError):  # a file in memory
+                self._descriptor = file.fileno()
         if hasattr(os, "posix_fadvise"):
             # a few bytes here and there: what the system would read ahead is never asked for
             with contextlib.suppress(OSError, ValueError):  # not a file on a disk
@@ -60,8 +64,11 @@ class Reader:
         self.bytes_read += length
         if self.bytes_read > self.at_most:
             raise NotReadable(f"its headers ask for more than {self.at_most} bytes")
-        self.file.seek(offset)
-        data = self.file.read(length)
+        if self._descriptor >= 0:
+            data = os.pread(self._descriptor, length, offset)
+        else:
+            self.file.seek(offset)
+            data = self.file.read(length)
         if len(data) != length:
             raise NotReadable(f"it ended at byte {offset + len(data)} while it was being read")
         return data
