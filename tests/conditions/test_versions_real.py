@@ -197,3 +197,18 @@ def test_deep_look_outweighs(copied: Path, tmp_path: Path) -> None:
     assert [one.severity for one in failed_in(copied, tmp_path)] == ["warning"]
     report = diagnose(collect(str(copied), deep=True, cwd=tmp_path, timeout_s=300))
     assert not [one.summary for one in report.failed() if one.condition in JUDGES]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("gone", "severity"),
+    [(["jinja2"], "warning"), (["typer", "rich"], "warning"), (["markupsafe"], "error"), (["sympy"], "error")],
+    ids=lambda words: "+".join(words) if isinstance(words, list) else "",
+)
+def test_what_is_missing_stops_what_it_is_said_to_stop(
+    copied: Path, tmp_path: Path, gone: list[str], severity: str
+) -> None:
+    remove(copied, *gone)
+    assert [(one.condition, one.severity) for one in failed_in(copied, tmp_path)] == [("dependency-conflict", severity)]
+    works, said = runs(copied, "import torch; torch.ones(2).sum(); from transformers import AutoModel, BertModel")
+    assert works == (severity == "warning"), said
