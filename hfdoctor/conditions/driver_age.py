@@ -8,7 +8,7 @@ https://docs.nvidia.com/deploy/cuda-compatibility/
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from ..facts.snapshot import Snapshot
 from . import torch_choice, torch_gpu
@@ -63,7 +63,7 @@ def _too_old(s: Snapshot, goal: Goal) -> Verdict:
     return _fail(s, build, severity, basis, clues)
 
 
-class Age(NamedTuple):
+class Age(msgspec.Struct, frozen=True):
     """Whether the driver is new enough (None: cannot be told), why, and whether only a table says so."""
 
     enough: bool | None

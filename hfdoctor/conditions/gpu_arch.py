@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..binaries.targets import Run, cuda_target, runs_on
 from ..facts.fact import Fact, FactMissing
@@ -19,7 +21,7 @@ from .torch_gpu import TOLERANCE, Build, build_of, capability_of, driver_cuda, g
 #: code for 12.0 runs on 12.1, and torch complains all the same
 NO_CODE = r"no kernel image is available|is not compatible with the current PyTorch installation|because it is too old"
 #: torch's own sentence, which names the GPU's capability
-NOT_COMPATIBLE = re.compile(r"(\S.*?) with CUDA capability sm_(\d+)(\d) is not compatible")
+NOT_COMPATIBLE = r"(\S.*?) with CUDA capability sm_(\d+)(\d) is not compatible"
 
 #: major of PTX that is too old for a torch to run wholly through it: half precision and the math libraries want more
 OLD_PTX = 7
@@ -27,7 +29,7 @@ OLD_PTX = 7
 DISPLAY_MEMORY = 4 * 2**30
 
 
-class Code(NamedTuple):
+class Code(msgspec.Struct, frozen=True):
     """The GPU code in torch, and who says so."""
 
     code: tuple[str, ...]
@@ -40,7 +42,7 @@ class Code(NamedTuple):
     whole: bool = True
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True):
     """One GPU held against the code: ``how`` as in Run; ``seen`` if torch itself was seen doing it."""
 
     device: Device
@@ -122,7 +124,7 @@ def _has_driver(s: Snapshot, device: Device) -> bool:
 
 def _told(s: Snapshot, message: str) -> Device | None:
     """The GPU that torch complained of, in a text that shows nothing else of it."""
-    match = NOT_COMPATIBLE.search(message)
+    match = re.search(NOT_COMPATIBLE, message)
     if match:
         return Device(vendor="nvidia", name=match[1].strip(), seen="text", capability=f"{match[2]}.{match[3]}")
     if message and not s.gpu.devices.absent and not s.gpu.devices.known:

@@ -21,7 +21,7 @@ MPS_MACOS = (12, 3)
 GIVEN_BY = {"cuda": ("nvidia", "cuda"), "rocm": ("amd", "rocm"), "xpu": ("intel", "xpu"), "mps": ("apple", "cpu")}
 NAMES = {"cuda": "CUDA", "rocm": "ROCm", "xpu": "an Intel GPU (XPU)", "mps": "Apple's GPU (MPS)", "gpu": "a GPU"}
 #: "1g.10gb", "3g.40gb": the memory of a slice is in its name
-_SLICE = re.compile(r"\d+g\.(\d+)gb", re.IGNORECASE)
+_SLICE = r"\d+g\.(\d+)gb"
 
 
 def _required(s: Snapshot, goal: Goal) -> Verdict:
@@ -144,7 +144,7 @@ def _memory(s: Snapshot, goal: Goal, cards: list[Device]) -> Verdict:
 def _memory_of(device: Device) -> int | None:
     """Bytes that one program can get: of the largest slice where the GPU is divided."""
     if device.mig == "enabled" and device.mig_slices:
-        sizes = [int(match[1]) * 2**30 for one in device.mig_slices if (match := _SLICE.search(one))]
+        sizes = [int(match[1]) * 2**30 for one in device.mig_slices if (match := re.search(_SLICE, one.lower()))]
         return max(sizes) if sizes else None
     return device.memory_total
 

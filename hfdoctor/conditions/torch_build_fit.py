@@ -17,7 +17,7 @@ from .visible_devices import visible
 #: drops more of it
 WORTH_IT = (6, 0)
 #: Intel's discrete GPUs that torch's XPU builds are made for: Arc A and B, Data Center Max and Flex, by name or PCI id
-_ARC = re.compile(r"\barc\b.*\b(?:pro )?[ab]\d{2,3}\b|data center gpu (?:max|flex)", re.IGNORECASE)
+_ARC = r"\barc\b.*\b(?:pro )?[ab]\d{2,3}\b|data center gpu (?:max|flex)"
 _ARC_IDS = ("8086:56", "8086:e2", "8086:0bd")
 
 
@@ -108,7 +108,7 @@ def _for_rocm(s: Snapshot, card: Device) -> bool:
 
 
 def _for_xpu(card: Device) -> bool:
-    named = bool(_ARC.search(card.name)) or card.pci_id.startswith(_ARC_IDS)
+    named = bool(re.search(_ARC, card.name.lower())) or card.pci_id.startswith(_ARC_IDS)
     return not card.integrated and named
 
 

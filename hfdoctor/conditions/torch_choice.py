@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from ..binaries.targets import runs_on
 from ..facts.sections.gpu import Device
@@ -28,7 +29,7 @@ ASK_SELECTOR = "choose the build for this GPU and driver on https://pytorch.org/
 JETSON_BUILDS = "on a Jetson take the builds that NVIDIA makes for its JetPack release"
 
 
-class Choice(NamedTuple):
+class Choice(msgspec.Struct, frozen=True):
     """A build on PyTorch's own index: release 2.14.1, variant cu126."""
 
     release: str

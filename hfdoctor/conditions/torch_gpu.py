@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..facts.fact import Fact, FactMissing
 from ..facts.sections.gpu import Device
@@ -24,7 +26,7 @@ TOLERANCE = 1 - 1 / 64
 BUILD_NAMES: Mapping[str, str] = {"cuda": "CUDA", "rocm": "ROCm", "xpu": "Intel GPUs (XPU)", "cpu": "the CPU only"}
 
 
-class Build(NamedTuple):
+class Build(msgspec.Struct, frozen=True):
     """The installed torch: ``kind`` is cuda, rocm, xpu or cpu; ``runtime`` the version of CUDA or ROCm it is for."""
 
     kind: str

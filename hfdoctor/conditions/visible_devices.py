@@ -7,13 +7,14 @@ first entry that names no GPU ends it: what comes after is not seen either.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 #: what schedulers write where they gave a job no GPU
 NO_DEVICES = ("nodevfiles", "none", "void")
 
 
-class Visible(NamedTuple):
+class Visible(msgspec.Struct, frozen=True):
     """How many GPUs a value leaves (None: cannot be told), and why it leaves none.
 
     ``trouble``: "" (some are left), empty, minus-one, none, nonsense, out-of-range, unknown-uuid, twice.
