@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.sections.native import CudaLibrary, LinkProblem
 from ..facts.snapshot import Snapshot
@@ -20,7 +21,7 @@ from .told_packages import known_from_text, torch_told
 _FROM_SETTINGS = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PATH")
 
 
-class Trouble(NamedTuple):
+class Trouble(msgspec.Struct, frozen=True):
     """One library or wheel that is not the one torch was built for."""
 
     clue: Clue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.sections.native import LinkProblem
 from ..facts.snapshot import Snapshot
@@ -37,7 +38,7 @@ _OF_TORCH = ("torch", "torchvision", "torchaudio")
 _SUFFIX = r"-cu(\d+)\Z"
 
 
-class Pin(NamedTuple):
+class Pin(msgspec.Struct, frozen=True):
     """A wheel of CUDA that torch asks for, itself or through cuda-toolkit, and what is installed of it."""
 
     ask: Ask

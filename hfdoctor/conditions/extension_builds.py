@@ -7,7 +7,8 @@ label stands in the version, or only in the name of the file that was installed.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.sections.native import LinkProblem
 from ..facts.sections.packages import Distribution
@@ -21,7 +22,7 @@ _OWN = frozenset({"torch", *COMPANIONS, *TRITONS})
 LOADED_BY_TRANSFORMERS = frozenset({"flash-attn"})
 
 
-class Label(NamedTuple):
+class Label(msgspec.Struct, frozen=True):
     """What a label says: torch's major and minor (() if nothing, two where it can be read in two ways), CUDA's digits
     ("" if nothing), the C++ ABI (None if nothing).
     """
@@ -32,7 +33,7 @@ class Label(NamedTuple):
     text: str
 
 
-class Misfit(NamedTuple):
+class Misfit(msgspec.Struct, frozen=True):
     """An extension whose label does not fit the installed torch."""
 
     entry: Distribution

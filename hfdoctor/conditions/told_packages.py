@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
@@ -28,7 +30,7 @@ _PAIRED = ("torchvision", "torchaudio")
 _DAYS = 3
 
 
-class Told(NamedTuple):
+class Told(msgspec.Struct, frozen=True):
     """One companion that does not fit, in words that a condition has."""
 
     name: str
