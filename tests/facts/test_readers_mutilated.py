@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import textwrap
 import time
@@ -238,3 +239,30 @@ def test_no_pattern_tries_for_ever(letter: str) -> None:
     with contextlib.suppress(SnapshotError):
         read_text("\n".join(lines * 20))
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize("name", ["torch-prompt", "transformers-env-3.5", "typed-by-hand-short", "pip-freeze"])
+def test_short_texts_inside_json(name: str) -> None:
+    text = (SAMPLES / f"{name}.txt").read_text("utf-8")
+    assert facts(read_text(json.dumps({"issue": {"body": text, "number": 7}}))) == facts(read_text(text))
+
+
+@pytest.mark.parametrize("width", range(40, 120, 7))
+def test_a_warning_of_torch_broken_anywhere(width: int) -> None:
+    warning = (
+        "/opt/venv/lib/python3.11/site-packages/torch/cuda/__init__.py:230: UserWarning: NVIDIA GeForce RTX 5070 Ti "
+        "with CUDA capability sm_120 is not compatible with the current PyTorch installation. The current PyTorch "
+        "install supports CUDA capabilities sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90."
+    )
+    snapshot = read_text("\n".join(textwrap.wrap(warning, width)))
+    assert [(one.name, one.capability) for one in snapshot.gpu.devices.need()] == [
+        ("NVIDIA GeForce RTX 5070 Ti", "12.0")
+    ]
+    word = snapshot.gpu.torch.need()
+    assert word.arch_list == ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
+
+
+def test_a_list_of_targets_that_was_cut_is_none() -> None:
+    """A list without its end would make a torch look older than it is."""
+    snapshot = read_text("The current PyTorch install supports CUDA capabilities sm_50 sm_60 sm_70")
+    assert snapshot.gpu.torch.need().arch_list == []

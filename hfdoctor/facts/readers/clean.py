@@ -64,7 +64,7 @@ def decode(data: bytes) -> str:
 
 def clean(text: str) -> list[str]:
     """The lines of ``text`` without what was put around them. Never raises."""
-    text = legible(_bounded(text)).replace("\r\n", "\n").replace("\r", "\n")
+    text = legible(_of_json(_bounded(text))).replace("\r\n", "\n").replace("\r", "\n")
     text = _unescaped(text)
     if "<" in text:
         text = _TAG.sub("", _BREAK.sub("\n", text))
@@ -77,7 +77,37 @@ def clean(text: str) -> list[str]:
     lines = text.translate(_LETTERS).split("\n")
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES // 2], *lines[-MOST_LINES // 2 :]]
-    return [_line(line) for line in lines]
+    return _without_bullets([_line(line) for line in lines])
+
+
+def _of_json(text: str) -> str:
+    """The strings in a document of JSON, one below the other; any other text as it is."""
+    if text.lstrip()[:1] not in ("{", "[", '"'):
+        return text
+    import json
+
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    found: list[str] = []
+    waiting = [document]
+    while waiting and len(found) < MOST_LINES:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, (list, dict)):
+            waiting.extend(reversed(list(value.values()) if isinstance(value, dict) else value))
+    return "\n".join(found) or text
+
+
+def _without_bullets(lines: list[str]) -> list[str]:
+    """The lines without a bullet, where nearly every one of them has the same."""
+    full = [line for line in lines if line.strip()]
+    for bullet in ("- ", "* ", "\u2022 "):
+        if len(full) > 2 and sum(line.startswith(bullet) for line in full) > len(full) * 0.9:
+            return [line.removeprefix(bullet) for line in lines]
+    return lines
 
 
 def _bounded(text: str) -> str:
@@ -111,13 +141,11 @@ def _line(line: str) -> str:
     line = line[:LONGEST_LINE].rstrip()
     if _WIDE in line:  # columns are narrower; patterns need not try thousands of blanks
         line = re.sub(f"{_WIDE} +", _WIDE, line)
-    for _ in range(8):
+    for _ in range(10):  # a quote of a log, or a log of quotes
         bare = line.lstrip()
-        if not bare.startswith(">") or bare.startswith(">>> "):
-            break
-        line = bare[1:].removeprefix(" ")
-    for _ in range(3):
-        bare = line.lstrip()
+        if bare.startswith(">") and not bare.startswith(">>> "):
+            line = bare[1:].removeprefix(" ")
+            continue
         match = _PREFIX.match(bare)
         if match is None:
             break

@@ -52,6 +52,7 @@ KEYS = {
     "nvidia driver": "driver",
     "gpu driver": "driver",
     "driver version": "driver",
+    "driver": "driver",
     "cudnn version": "",
     "hip runtime version": "",
     "miopen runtime version": "",

@@ -14,7 +14,8 @@ _APPLE = re.compile(r"\bapple\b|\bm[1-5](?: (?:pro|max|ultra))?\Z", re.I)
 _GFX = re.compile(r"\s*\((gfx[0-9a-f]{3,5})(?:[:][^()]{0,60})?\)\s*\Z")
 _SM = re.compile(r"\s*[(,]?\s*(?:sm_|cc |compute capability )(\d{1,2})\.?(\d[af]?)\)?\s*\Z", re.I)
 _TAIL = re.compile(r"\s*(?:\(UUID:[^)]*\)?|,?\s*\d{4,6}\s?Mi?B|NoGCNArchNameOnOldPyTorch)\s*\Z")
-_COUNT = re.compile(r"(\d{1,2})\s*[x\u00d7*]\s+(?=\S*[A-Za-z])", re.I)
+_COUNT = re.compile(r"(\d{1,2})\s*[x\u00d7*]\s*(?=[A-Za-z])", re.I)
+_COUNT_AFTER = re.compile(r"\s*(?:[x\u00d7*]\s*|\([x\u00d7*]?)(\d{1,2})\)?\Z", re.I)
 
 
 def vendor_of(name: str) -> str:
@@ -52,8 +53,11 @@ def devices_in(text: str) -> list[Device]:
     """The GPUs of a free line: ``NVIDIA A100``, ``GPU 0: GeForce GTX 1650``, ``4x A100``."""
     text = re.sub(r"^\s*GPU\s?\d{1,2}\s*:\s*", "", text)
     count = _COUNT.match(text)
+    after = _COUNT_AFTER.search(text[:160])
     if count:
         text = text[count.end() :]
+    elif after:
+        text, count = text[: after.start()], after
     one = device(text)
     if one is None or one.name.lower().startswith(("yes", "no ", "true", "false", "http", "colab", "several", "any")):
         return []

@@ -22,7 +22,7 @@ def distributions(notes: Notes, running: str | None) -> list[Distribution]:
     often do: its packages are kept as ``shadowed``. Of two lists of the same Python, pip's outweighs conda's.
     Raises Contradiction where two of equal weight disagree.
     """
-    ranked = sorted(notes.lists, key=lambda entry: (_fit(entry, running), entry.who in _CONDA, entry.who in _LOOSE))
+    ranked = sorted(notes.lists, key=lambda entry: (_fit(entry, running), _weight(entry, running, notes)))
     best = min((_fit(entry, running) for entry in ranked), default=0)
     seen: dict[str, tuple[str, PackageList]] = {}
     found: dict[tuple[str, str], Distribution] = {}
@@ -34,7 +34,7 @@ def distributions(notes: Notes, running: str | None) -> list[Distribution]:
             shadowed = foreign
             if held is not None and not foreign:
                 both = agreed(held[0], version)
-                if both is None and _equal_weight(held[1], listing, running):
+                if both is None and _level(held[1], running, notes) == _level(listing, running, notes):
                     places = f"{held[1].who} has {name} {held[0]}, {listing.who} has {version}"
                     raise Contradiction(f"the text contradicts itself: {places}"[:300])
                 if both is not None:
@@ -57,10 +57,21 @@ def _fit(listing: PackageList, running: str | None) -> int:
     return 0 if torch[0].partition("+")[0] == running.partition("+")[0] else 2
 
 
-def _equal_weight(one: PackageList, other: PackageList, running: str | None) -> bool:
-    if _fit(one, running) != _fit(other, running):
-        return False
-    return (one.who in _CONDA) == (other.who in _CONDA) and (one.who in _LOOSE) == (other.who in _LOOSE)
+def _weight(listing: PackageList, running: str | None, notes: Notes) -> int:
+    """0 for pip's own lists, 1 for conda's, 2 for a person's words.
+
+    Pins that do not name the running torch, beside a proper list, are what somebody wishes to install.
+    """
+    if listing.who in _CONDA:
+        return 1
+    wishes = listing.who == "pip freeze" and _fit(listing, running) > 0
+    if listing.who in _LOOSE or (wishes and any(one.who not in ("pip freeze", *_LOOSE) for one in notes.lists)):
+        return 2
+    return 0
+
+
+def _level(listing: PackageList, running: str | None, notes: Notes) -> tuple[int, int]:
+    return _fit(listing, running), _weight(listing, running, notes)
 
 
 def merged_devices(notes: Notes) -> list[Device]:

@@ -42,6 +42,12 @@ _NOT_THERE = re.compile(
     r"nvidia-smi['\"]?:? (?:command )?not found|'?nvidia-smi'? is not recognized|nvidia-smi: No such", re.I
 )
 
+_PCI = re.compile(
+    r"((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d) (VGA compatible|3D|Display) controller: "
+    r"((?:NVIDIA|Advanced Micro Devices|Intel) .{3,150})",
+    re.I,
+)
+
 _QUERY = {
     "product name": "name",
     "gpu uuid": "uuid",
@@ -59,6 +65,22 @@ def read(lines: Sequence[Field], notes: Notes) -> None:
     _table(lines, notes)
     _query(lines, notes)
     _csv(lines, notes)
+    _lspci(lines, notes)
+
+
+def _lspci(lines: Sequence[Field], notes: Notes) -> None:
+    """``lspci`` shows GPUs that no driver has: ``01:00.0 3D controller: NVIDIA Corporation GA100 [A100 PCIe 80GB]``."""
+    found: list[Device] = []
+    for field in lines:
+        match = _PCI.match(field.line.strip()) if "ontroller: " in field.line else None
+        if match and len(found) < 64:
+            name = re.findall(r"\[([^\[\]]{3,80})\]", match[3])
+            vendor = "nvidia" if "NVIDIA" in match[3] else "amd" if "[AMD" in match[3] else "intel"
+            label = name[-1] if name and not name[-1].startswith("AMD") else match[3][:80]
+            found.append(Device(vendor=vendor, name=label, seen="text", address=match[1].lower()))
+    if found:
+        notes.format("lspci")
+        notes.list_devices("lspci", found, whole=False)
 
 
 def _errors(lines: Sequence[Field], notes: Notes) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from .fields import Field
 from .gpu_names import device
 from .notes import Notes, PackageList
+from .systems import read_os
 
 WHO = "torch's own messages"
 _PROMPT = "the Python prompt"
 _HAND = "a line of the text"
 
-_ARCHES = re.compile(r"supports CUDA capabilities ((?:(?:sm|compute)_\d{2,3}[af]?[ ,]{0,2}){1,60})")
+_ARCHES = re.compile(r"supports CUDA capabilities ((?:(?:sm|compute)_\d{2,3}[af]?[ ,]{0,2}){1,60})\.")
 _UNFIT = re.compile(r"(\S.{1,80}?) with CUDA capability sm_(\d{2,3}) is not compatible with the current PyTorch")
 _FOUND = re.compile(
     r"Found GPU\s?(\d{1,2}) (\S.{1,80}?) which is of (?:cuda|compute) capability (?:\(CC\) )?(\d{1,2}\.\d)", re.I
@@ -49,6 +50,10 @@ _KEPT = (
     "which is of cuda capability",
     "which is of compute capability",
 )
+#: no message is without one of these
+_WORTH = re.compile(
+    r"CUDA|NVIDIA|NumPy|_ARRAY_API|PyTorch|NVML|cuDNN|HIP|PTX|capability|libcudnn|nvJitLink|shared object|device kernel"
+)
 _CALL = re.compile(r"(?:print\()?(torch\.[\w.]{1,60}(?:\([^()]{0,20}\))?)\)?\s*\Z")
 _NUMPY = re.compile(r"compiled using NumPy 1\.x cannot be run in NumPy (\d+\.\d+(?:\.\d+)?)")
 _PATH = re.compile(r"[/\\](?:lib|Lib|site-packages|dist-packages)[/\\]")
@@ -63,6 +68,9 @@ _TORCH_BY_HAND = re.compile(
 _CUDA_BY_HAND = re.compile(
     r"(?:pytorch |torch )?cuda(?: version)?\s*(?:is|:|=|-)?\s*v?(\d{1,2}\.\d)(?:\.\d+)?\s*\Z", re.I
 )
+_OS_BY_HAND = re.compile(
+    r"(?:Windows (?:8|10|11|Server \d{4})|Ubuntu \d\d\.\d\d|Debian \d\d|macOS \d\d)[\w .()]{0,30}", re.I
+)
 _PACKAGE_BY_HAND = re.compile(
     rf"(torchvision|torchaudio|transformers|numpy|triton|xformers|accelerate|tokenizers|diffusers|bitsandbytes|vllm)"
     rf"\s*(?:version)?\s*(?:is|:|=|-)?\s*{_VERSION}\s*\Z",
@@ -72,54 +80,63 @@ _PACKAGE_BY_HAND = re.compile(
 
 def read(lines: Sequence[Field], notes: Notes) -> None:
     """Read what torch said, then what stands at a prompt, then what was typed by hand."""
+    seen: set[str] = set()
     for number, field in enumerate(lines):
-        if len(field.line) > 12:
+        # a log repeats a warning at every step
+        if len(field.line) > 12 and _WORTH.search(field.line) and field.line not in seen and len(seen) < 2_000:
+            seen.add(field.line)
             _message(lines, number, notes)
     _prompt(lines, notes)
+    _command(lines, notes)
     _paths(lines, notes)
     _by_hand(lines, notes)
 
 
 def _message(lines: Sequence[Field], number: int, notes: Notes) -> None:
     line = lines[number].line
-    kept = next((part for part in _KEPT if part in line), None)
-    if kept is None:
-        if "NumPy" in line or "_ARRAY_API" in line:
-            _numpy(lines, number, notes)
+    if "NumPy" in line or "_ARRAY_API" in line:
+        _numpy(lines, number, notes)
+    text = _whole(lines, number)
+    # what begins on a later line is read when that one's turn comes
+    kept = min((at for at in map(text.find, _KEPT) if at >= 0), default=-1)
+    unfit = _UNFIT.search(text)
+    if not 0 <= kept < len(line) and not (unfit and unfit.start() < len(line)):
         return
     notes.format(WHO)
-    text = line
-    if kept.startswith(("which is of", "The current PyTorch")) or "UserWarning" in line:
-        # its warning goes on, indented or not, until something else begins
-        for after in lines[number + 1 : number + 4]:
-            if after.key and after.key != "" and ":" in after.line and "capabilit" not in after.line:
-                break
-            if not after.line.strip() or "File " in after.line:
-                break
-            text += " " + after.line.strip()
-            if len(text) > 500:
-                break
     notes.message(re.sub(r"^\S{1,300}:\d+: UserWarning: ", "", text.strip()))
-    old = _TOO_OLD.search(line)
+    old = _TOO_OLD.search(text)
     if old:
         found = int(old[1])
         notes.say("driver_cuda", f"{found // 1000}.{found % 1000 // 10}", WHO)
         notes.say("driver_there", True, WHO)
-    if "Found no NVIDIA driver on your system" in line:
+    if "Found no NVIDIA driver on your system" in text:
         notes.say("driver_there", False, WHO)
     arches = _ARCHES.search(text)
     if arches:
         notes.say("arch_list", tuple(arches[1].replace(",", " ").split()), WHO)
-    for pattern, at in ((_UNFIT, (1, 2)), (_FOUND, (2, 3))):
-        match = pattern.search(text if pattern is _FOUND else line)
-        if match:
-            digits = match[at[1]]
-            capability = digits if "." in digits else f"{int(digits[:-1])}.{digits[-1]}"
-            one = device(match[at[0]].rpartition("UserWarning: ")[2])
-            if one:
-                notes.capabilities[one.name] = capability
-                one.capability = capability
-                notes.list_devices(WHO, [one], whole=False)
+    for match, (name, digits_at) in ((unfit, (1, 2)), (_FOUND.search(text), (2, 3))):
+        if match is None or match.start() >= len(line):
+            continue
+        digits = match[digits_at]
+        capability = digits if "." in digits else f"{int(digits[:-1])}.{digits[-1]}"
+        one = device(re.sub(r"^.*UserWarning: |^[-*\u2022] ", "", match[name]))
+        if one:
+            notes.capabilities[one.name] = capability
+            one.capability = capability
+            notes.list_devices(WHO, [one], whole=False)
+
+
+def _whole(lines: Sequence[Field], number: int) -> str:
+    """A message with the lines that it goes on in, by itself or broken by a mail program."""
+    text = lines[number].line
+    for after in lines[number + 1 : number + 5]:
+        more = after.line.strip()
+        if not more or "File " in more or more.startswith(("[", "|", "+", ">>>", "$")) or len(text) > 600:
+            break
+        if after.key and ":" in more and "capabilit" not in more.lower() and "http" not in more:
+            break
+        text += " " + more
+    return text
 
 
 def _numpy(lines: Sequence[Field], number: int, notes: Notes) -> None:
@@ -148,26 +165,58 @@ def _prompt(lines: Sequence[Field], notes: Notes) -> None:
         if call is None or answer.startswith((">>>", "In [", "Traceback")):
             continue
         name = call[1].partition("(")[0]
-        plain = answer.strip("'\"")
-        if name == "torch.__version__" and re.fullmatch(_VERSION, plain):
-            notes.say("torch", plain, _PROMPT)
-        elif name == "torch.version.cuda" and re.fullmatch(r"\d{1,2}\.\d{1,2}|None", plain):
-            notes.say("cuda_build", "" if plain == "None" else plain, _PROMPT)
-        elif name == "torch.version.hip" and plain[:1].isdigit():
-            notes.say("hip_build", plain.split()[0], _PROMPT)
-        elif name == "torch.cuda.is_available" and plain in ("True", "False"):
-            notes.say("cuda", plain == "True", _PROMPT)
-        elif name == "torch.backends.mps.is_available" and plain in ("True", "False"):
-            notes.say("mps", plain == "True", _PROMPT)
-        elif name == "torch.cuda.get_arch_list" and plain.startswith("["):
-            notes.say("arch_list", tuple(re.findall(r"(?:sm|compute)_\d{2,3}[af]?|gfx[0-9a-f]{3,5}", plain)), _PROMPT)
-        elif name == "torch.cuda.get_device_name":
-            one = device(plain)
-            if one:
-                notes.list_devices(_PROMPT, [one], whole=False)
-        else:
+        if _answer(name, answer.strip("'\""), notes):
+            notes.format("answers at Python's prompt")
+
+
+def _answer(name: str, plain: str, notes: Notes) -> bool:
+    """Say what ``plain`` is the answer to; False if it is none."""
+    if name == "torch.__version__" and re.fullmatch(_VERSION, plain):
+        notes.say("torch", plain, _PROMPT)
+    elif name == "torch.version.cuda" and re.fullmatch(r"\d{1,2}\.\d{1,2}|None", plain):
+        notes.say("cuda_build", "" if plain == "None" else plain, _PROMPT)
+    elif name == "torch.version.hip" and plain[:1].isdigit():
+        notes.say("hip_build", plain.split()[0], _PROMPT)
+    elif name in ("torch.cuda.is_available", "torch.backends.mps.is_available") and plain in ("True", "False"):
+        notes.say("cuda" if "cuda" in name else "mps", plain == "True", _PROMPT)
+    elif name == "torch.cuda.get_arch_list" and plain.startswith("[") and plain.endswith("]"):
+        notes.say("arch_list", tuple(re.findall(r"(?:sm|compute)_\d{2,3}[af]?|gfx[0-9a-f]{3,5}", plain)), _PROMPT)
+    elif name == "torch.cuda.get_device_name":
+        one = device(plain)
+        if one is None:
+            return False
+        notes.list_devices(_PROMPT, [one], whole=False)
+    else:
+        return False
+    return True
+
+
+_CALLS = re.compile(
+    r"torch\.(__version__|version\.cuda|version\.hip|cuda\.is_available\(\)|cuda\.get_device_name\(\d?\)"
+    r"|cuda\.get_arch_list\(\)|backends\.mps\.is_available\(\))"
+)
+
+
+def _command(lines: Sequence[Field], notes: Notes) -> None:
+    """``python -c "import torch; print(torch.__version__, ...)"`` and what it printed below."""
+    for number, field in enumerate(lines[:-1]):
+        line = field.line
+        if " -c " not in line or "torch" not in line or "python" not in line or "print" not in line:
             continue
-        notes.format("answers at Python's prompt")
+        calls = _CALLS.findall(line)
+        answers: list[str] = []
+        for after in lines[number + 1 : number + 1 + len(calls)]:
+            text = after.line.strip()
+            if not text or text.startswith(("$", "#", ">>>", "PS ", "C:\\", "Traceback")):
+                break
+            answers.append(text)
+        if len(calls) > 1 and answers and (len(answers) < len(calls) or len(answers[0].split()) == len(calls)):
+            answers = answers[0].split() if len(answers[0].split()) == len(calls) else []
+        if not calls or len(answers) != len(calls):
+            continue
+        for call, answer in zip(calls, answers, strict=True):
+            if _answer(f"torch.{call.partition('(')[0]}", answer.strip("'\",()"), notes):
+                notes.format("answers at Python's prompt")
 
 
 def _paths(lines: Sequence[Field], notes: Notes) -> None:
@@ -210,6 +259,9 @@ def _by_hand(lines: Sequence[Field], notes: Notes) -> None:
                 notes.say("torch", version, _HAND, weak="torch" in notes.claims)
                 at = number
                 notes.format("a list of versions")
+            continue
+        if "os" not in notes.claims and _OS_BY_HAND.fullmatch(text):
+            read_os(text, _HAND, notes)
             continue
         cuda = _CUDA_BY_HAND.match(text)
         if cuda and number - at <= 2:
