@@ -19,6 +19,8 @@ from .torch_gpu import Build, build_of, capability_of, gpus, numbering_of, numbe
 
 #: what torch and CUDA say of a driver that is too old
 TOO_OLD = r"driver on your system is too old|CUDA driver version is insufficient"
+#: the oldest compute capability that a CUDA major runs on; drivers of that major leave older GPUs out, or soon will
+OLDEST_GPU: dict[tuple[int, ...], tuple[int, ...]] = {(12,): (5, 0), (13,): (7, 5)}
 #: the first major with minor-version compatibility
 COMPATIBLE_MINORS = 11
 
@@ -107,8 +109,7 @@ def _fail(s: Snapshot, build: Build, severity: Severity, basis: Basis, clues: li
     cards = gpus(s, "nvidia") if s.gpu.devices.known else []
     steps = []
     oldest = min((numbers(capability_of(one)[0]) for one in cards if capability_of(one)[0]), default=(99,))
-    # CUDA 13 leaves out everything before Turing: for those GPUs no driver makes such a torch run
-    if not (build.runtime.startswith("13.") and oldest < (7, 5)):
+    if oldest >= OLDEST_GPU.get(numbers(build.runtime)[:1], (0,)):  # else no driver makes such a torch run on it
         os_info = s.machine.os.maybe()
         windows = (os_info is not None and os_info.system == "windows") or torch_gpu.in_wsl(s)
         says = "newer_driver_wsl" if torch_gpu.in_wsl(s) else "newer_driver_windows" if windows else "newer_driver"

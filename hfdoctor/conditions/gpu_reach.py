@@ -109,7 +109,7 @@ def _fail_variable(
     if left.trouble == "none":
         steps = [Step(says="ask_scheduler")]
     elif left.trouble not in ("empty", "minus-one") and cards:
-        steps.insert(0, Step(says="number_from_zero", fields=fields))
+        steps.insert(1, Step(says="number_from_zero", fields=fields))
     return Fail("variable", severity_of(goal), basis, clues, fields, Treatment("print-only", steps))
 
 

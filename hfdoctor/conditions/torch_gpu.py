@@ -11,6 +11,7 @@ from ..facts.fact import Fact, FactMissing
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from .model import Goal, Plain, Severity
+from .seen_torch import said
 
 #: reasons for which these conditions do not apply; each takes them into its words
 WORDS: Mapping[str, str] = {
@@ -50,8 +51,8 @@ class Build(msgspec.Struct, frozen=True):
 def build_of(s: Snapshot) -> Build | None:
     """The build of the installed torch; None where torch is not installed.
 
-    Its own torch/version.py says so; else the tag in its version does (2.7.1+cu126). Raises FactMissing where neither
-    is known.
+    Its own torch/version.py says so; else the tag in its version does (2.7.1+cu126), what it said of itself, or in a
+    text the CUDA runtime that is listed beside it. Raises FactMissing where none of them is known.
     """
     fact = s.packages.torch_build
     told = fact.maybe()
@@ -74,7 +75,21 @@ def build_of(s: Snapshot) -> Build | None:
         return Build("rocm", tag.removeprefix("rocm"), entry.version, s.packages.distributions)
     if tag.startswith("xpu"):
         return Build("xpu", "", entry.version, s.packages.distributions)
+    if said(s, r"Torch not compiled with CUDA enabled"):
+        return Build("cpu", "", entry.version, s.gpu.torch)
+    runtime = _listed_runtime(s) if is_text(s) else ""
+    if runtime:
+        return Build("cuda", runtime, entry.version, s.packages.distributions)
     raise FactMissing(fact)
+
+
+def _listed_runtime(s: Snapshot) -> str:
+    """The CUDA of the one runtime wheel in a list of packages: 12.1 of nvidia-cuda-runtime-cu12 12.1.105.
+
+    PyPI's torch asks for exactly the one that it was built with. "" where there is none, or more than one.
+    """
+    found = [one for one in s.packages.installed().values() if one.name.startswith("nvidia-cuda-runtime")]
+    return ".".join(str(part) for part in numbers(found[0].version)[:2]) if len(found) == 1 else ""
 
 
 def chosen_on_purpose(s: Snapshot, goal: Goal) -> bool:
