@@ -217,7 +217,9 @@ def _shadowed(
             name = asked if "/" not in asked and family_of(asked) else name
         expected = _wheel_copy(process.files, places, name)
         path = posixpath.normpath(library.path)
-        if not expected or (name, path) in told or process.files.real(path) == process.files.real(expected):
+        if not expected or path == posixpath.normpath(expected) or (name, path) in told:
+            continue
+        if process.files.real(path) == process.files.real(expected):
             continue
         if not _differ(process, library, expected, version_of):
             continue

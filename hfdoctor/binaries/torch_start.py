@@ -6,8 +6,7 @@ after a first failure. Read on torch 2.1 to 2.15; what a release does not say in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 
 import msgspec
 
@@ -33,6 +32,7 @@ def read_ahead(text: str, cuda: str) -> Ahead:
     """What the text of torch/__init__.py does; ``cuda`` is the build's version, such as 12.4."""
     import re  # only where torch is a CUDA build
 
+    text = text[max(0, text.find("_preload_cuda") - 2000) : text.rfind("_preload_cuda") + 200]
     found = Ahead(
         in_common_folder='f"cu{maj_cuda_version}"' in text,
         outside="os.path.join(path, lib_folder" in text,
@@ -105,7 +105,10 @@ def _by_its_name(ahead: list[Flaw], first: list[Flaw]) -> list[Flaw]:
 
 
 def _first(files: Files, sys_path: Sequence[str], folder: str, pattern: str, cuda: str, ahead: Ahead) -> str:
-    match: Callable[[str], bool] = lambda name: fnmatchcase(name, pattern)  # noqa: E731
+    """The first file that torch's own search (glob) for ``pattern`` in sys.path finds, "" without."""
+    begin, starred, end = pattern.partition(".*")
+    if not starred or end != "[0-9]":
+        return ""  # no release up to 2.15 has another form
     for place in sys_path:
         folders = [f"{place}/nvidia/{folder}/lib"]
         if ahead.in_common_folder and cuda:
@@ -114,6 +117,6 @@ def _first(files: Files, sys_path: Sequence[str], folder: str, pattern: str, cud
             folders.append(f"{place}/{folder}/lib")
         for here in folders:
             for name in files.names(here):
-                if match(name):
+                if name.startswith(f"{begin}.") and name[-1].isdigit():
                     return f"{here}/{name}"
     return ""

@@ -129,7 +129,13 @@ def test_an_interpreter_that_is_a_script_is_not_followed(site: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "pin", "sound"),
-    [("12.4.127", "12.4.127", True), ("12.1.105", "12.4.127", False), ("13.2.4", "13.2.*", True)],
+    [
+        ("12.4.127", "12.4.127", True),
+        ("12.1.105", "12.4.127", False),
+        ("13.2.4", "13.2.*", True),
+        ("13.2", "13.2.*", True),
+        ("13.20", "13.2.*", False),
+    ],
 )
 def test_wheels_are_held_against_what_torch_pins(site: Path, version: str, pin: str, sound: bool) -> None:
     wheels = Wheels(wheel(site, version, pin))

@@ -272,4 +272,4 @@ class Wheels:
         pin = self._pins.get(owner.name, "") if owner is not None else ""
         if owner is None or not pin:
             return False
-        return owner.version == pin or (pin.endswith(".*") and owner.version.startswith(pin[:-1]))
+        return owner.version == pin or (pin.endswith(".*") and f"{owner.version}.".startswith(pin[:-1]))
