@@ -47,7 +47,10 @@ def _missing(s: Snapshot, goal: Goal) -> Verdict:
         return Skip("no_cuda")
     if s.packages.imported("torch"):
         return Pass(max(1, len(pins)), [Clue(s.packages.imports, "torch", "imported")])
-    problems = [one for one in cuda_problems(s, "missing") if not re.match(_PART, _name(one))]
+    # a file that is there and is no use; on Windows dll-load-failed speaks of those
+    os = s.machine.os.maybe()
+    unusable = () if os is None or os.system == "windows" else ("truncated", "wrong-architecture")
+    problems = [one for one in cuda_problems(s, "missing", *unusable) if not re.match(_PART, _name(one))]
     lacking = [pin for pin in pins if pin.ask.installed is None and _nowhere(s, pin)]
     if not problems and not lacking:
         linkage = s.native.linkage.or_absent()
@@ -55,8 +58,9 @@ def _missing(s: Snapshot, goal: Goal) -> Verdict:
     clues = []
     for problem in problems:
         chain = " -> ".join(problem.chain) or problem.library
-        row: dict[str, Plain] = {"needs": problem.needs, "library": problem.library, "chain": chain}
-        clues.append(Clue(s.native.linkage, problem.needs, "nowhere", row))
+        row: dict[str, Plain] = {"needs": problem.needs, "found": problem.found, "chain": chain}
+        says = "nowhere" if problem.kind == "missing" else "cut" if problem.kind == "truncated" else "other_machine"
+        clues.append(Clue(s.native.linkage, problem.needs, says, row))
     for pin in lacking:
         row = {"by": pin.ask.by, "by_version": pin.ask.by_version, "asked": pin.ask.text, "name": pin.ask.name}
         clues.append(Clue(s.packages.distributions, pin.ask.text, "asks", row))
@@ -65,6 +69,8 @@ def _missing(s: Snapshot, goal: Goal) -> Verdict:
     hard = any(one.package == "torch" or one.package.startswith("nvidia-") for one in problems)
     severity: Severity = "error" if hard and may_be_error(s) else "warning"
     says = "not_found" if problems else "not_installed"
+    if problems and problems[0].kind != "missing":
+        says = "unusable"
     return Fail(says, severity, "derived", clues[:8], fields, _cure(s, pins, problems, lacking), len(clues))
 
 
@@ -210,6 +216,9 @@ CUDA_LIBS_MISSING = Condition(
         "no_cuda": "this torch is not a build for CUDA",
         "imported": "torch was seen being imported",
         "not_found": "torch {torch} cannot be loaded: {names} is nowhere to be found",
+        "unusable": "torch {torch} cannot be loaded: {names} is there, and cannot be used",
+        "cut": "{found} is cut short; {chain} needs it",
+        "other_machine": "{found} is for another kind of processor; {chain} needs it",
         "not_installed": "torch {torch} asks for CUDA libraries that are not installed: {names}",
         "nowhere": "{needs} is needed by {chain}, and it is in no folder that the loader searches",
         "asks": "{by} {by_version} asks for {asked}; {name} is not installed",

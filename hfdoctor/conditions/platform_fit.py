@@ -63,28 +63,31 @@ def _glibc(s: Snapshot, goal: Goal) -> Verdict:
 
 
 def _lacking_versions(s: Snapshot) -> list[LinkProblem]:
-    """The versions of the C and C++ libraries that torch's own files ask for and do not get."""
+    """What torch's own files ask of the C and C++ libraries and do not get: a version of one, or all of it."""
     linkage = s.native.linkage.maybe()
-    return [
-        one
-        for one in (linkage.problems if linkage else ())
-        if one.kind == "version" and one.wanted.startswith(("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_"))
-    ]
+    found = []
+    for one in linkage.problems if linkage else ():
+        # the loader of glibc names the library before the version
+        version = one.wanted.rpartition(" ")[2]
+        of_libc = one.kind == "version" and version.startswith(("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_"))
+        if of_libc or (one.kind == "missing" and one.needs in ("libstdc++.so.6", "libgcc_s.so.1")):
+            found.append(one)
+    return found
 
 
 def _glibc_derived(s: Snapshot, lacking: Sequence[LinkProblem]) -> Fail:
     clues = []
     for one in lacking[:8]:
-        row: dict[str, Plain] = {"library": one.library, "wanted": one.wanted, "found": one.found or one.needs}
+        row: dict[str, Plain] = {"library": one.library, "wanted": one.wanted or one.needs, "found": one.found}
         row["found_by"] = one.found_by or "the loader"
-        clues.append(Clue(s.native.linkage, f"{one.library}: {one.wanted}", "asks", row))
+        clues.append(Clue(s.native.linkage, f"{one.library}: {row['wanted']}", "asks" if one.found else "no_file", row))
     libc = s.machine.libc.maybe()
     if libc is not None:
         own: dict[str, Plain] = {"family": libc.family, "version": libc.version}
         clues.append(Clue(s.machine.libc, f"{libc.family} {libc.version}", "libc_is", own))
-    first = next((one for one in lacking if one.wanted.startswith("GLIBC_")), lacking[0])
-    step = Step(says="newer_system" if first.wanted.startswith("GLIBC_") else "newer_cxx")
-    fields: dict[str, Plain] = {"package": first.package, "symbol": first.wanted}
+    first = next((one for one in lacking if "GLIBC_" in one.wanted), lacking[0])
+    step = Step(says="newer_system" if "GLIBC_" in first.wanted else "newer_cxx")
+    fields: dict[str, Plain] = {"package": first.package, "symbol": first.wanted or first.needs}
     hard = any(one.package == "torch" or one.package.startswith("nvidia-") for one in lacking)
     severity: Severity = "error" if hard and may_be_error(s) else "warning"
     return Fail("not_found", severity, "derived", clues, fields, Treatment("print-only", [step]), len(lacking))
@@ -301,6 +304,7 @@ GLIBC_TOO_OLD = Condition(
         "no_wheel": "this system's glibc {version} is too old for the current wheels of {packages}",
         "not_found": "{package} cannot be loaded: this system lacks {symbol}",
         "asks": "{library} asks for {wanted}, and {found} (by {found_by}) does not have it",
+        "no_file": "{library} asks for {wanted}, which is in no folder that the loader searches",
         "built_for": "{package} {package_version} was built for {needed} or newer, by the tags in its WHEEL file",
         "libc_is": "the C library is {family} {version}",
         "seen": "importing {package} failed: {message}",

@@ -12,9 +12,10 @@ from .cuda_missing import concerns_triton
 from .cuda_names import concerns_cuda
 from .import_checks import ImportCheck, failing_checks
 from .install_steps import can_all_hold, install, install_like, joined
-from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .requirement_lines import normalised
 from .seen_imports import may_be_error
+from .told_packages import known_from_text
 from .torch_pairs import concerns_companions
 
 #: declared as required, and left out on purpose by people and by other package managers: the library does without
@@ -36,6 +37,8 @@ _MODULE_OF = {"yaml": "pyyaml", "pil": "pillow", "attr": "attrs", "dateutil": "p
 
 
 def _dependency_conflict(s: Snapshot, goal: Goal) -> Verdict:
+    if known_from_text(s):
+        return Unknown("text")
     closure = closure_of(s, goal.packages)
     if not closure.roots:
         return Skip("nothing", {"packages": " nor ".join(goal.packages)})
@@ -54,6 +57,8 @@ def _dependency_conflict(s: Snapshot, goal: Goal) -> Verdict:
 
 
 def _version_skew(s: Snapshot, goal: Goal) -> Verdict:
+    if known_from_text(s):
+        return Unknown("text")
     closure = closure_of(s, goal.packages)
     family = sorted(name for name in s.packages.installed() if name in FAMILY)
     if len(family) < 2:
@@ -312,6 +317,7 @@ DEPENDENCY_CONFLICT = Condition(
     reads=("packages", "target"),
     detect=_dependency_conflict,
     words={
+        "text": "a text tells versions, not what the packages ask of each other",
         **dict(_WORDS),
         "nothing": "neither {packages} is installed",
         "missing_one": "{by} {by_version} requires {package}, which is not installed",
@@ -328,6 +334,7 @@ VERSION_SKEW = Condition(
     reads=("packages", "target"),
     detect=_version_skew,
     words={
+        "text": "a text tells versions, not what the packages ask of each other",
         **dict(_WORDS),
         "alone": "fewer than two libraries of the Hugging Face family are installed",
         "unsupported": "{by} {by_version} does not work with {package} {version}: it asks for {asked}",

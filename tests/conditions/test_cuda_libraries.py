@@ -199,6 +199,17 @@ def test_the_drivers_library_is_not_meant() -> None:
     assert finding(linked(recorded.build("cuda"), problem), MISSING).outcome == "pass"
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"), [("truncated", "is cut short"), ("wrong-architecture", "kind of processor")]
+)
+def test_a_library_that_is_no_use(kind: str, words: str) -> None:
+    where = f"{SITE}/nvidia/cu13/lib/libcufft.so.12"
+    problem = LinkProblem(kind, "torch", f"{SITE}/torch/lib/libtorch_cuda.so", "libcufft.so.12", found=where)
+    found = finding(linked(recorded.build("cuda"), problem), MISSING)
+    assert "is there, and cannot be used" in found.summary and words in found.evidence[0].text
+    assert found.remedy and "--force-reinstall" in found.remedy.steps[0].argv
+
+
 def test_seen_importing() -> None:
     s = tried(recorded.load("cuda-libs-missing-cupti"), ImportTrial("torch", ok=True))
     assert finding(s, MISSING).outcome == "pass"

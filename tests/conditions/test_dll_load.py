@@ -173,6 +173,14 @@ def test_the_files_tell_what_they_need() -> None:
     assert finding(lacking("GLIBCXX_3.4.32", package="torchvision"), GLIBC).severity == "warning"
 
 
+def test_no_cxx_library_at_all() -> None:
+    s = lacking("")
+    problem = LinkProblem("missing", "torch", "/x/libtorch_cpu.so", "libstdc++.so.6")
+    s.native.linkage = known(Linkage(21, [problem]), "ELF headers")
+    found = finding(s, GLIBC)
+    assert found.summary == "torch cannot be loaded: this system lacks libstdc++.so.6"
+
+
 def test_seen_comes_first_and_working_acquits() -> None:
     s = tried(lacking("GLIBC_2.38"), ImportTrial("torch", ok=True), ImportTrial("transformers", ok=True))
     assert finding(s, GLIBC).outcome == "pass"
