@@ -5,8 +5,7 @@ from __future__ import annotations
 import doctest
 
 from hfdoctor.knowledge import ptx
-from hfdoctor.knowledge.loader import load_table
-from hfdoctor.knowledge.ptx import PtxVersion, cuda_of_ptx
+from hfdoctor.knowledge.ptx import cuda_of_ptx, load_ptx_isa
 
 
 def test_examples_in_the_docstrings() -> None:
@@ -15,7 +14,7 @@ def test_examples_in_the_docstrings() -> None:
 
 
 def test_both_columns_rise_together_and_no_version_stands_twice() -> None:
-    rows = load_table("ptx_isa", PtxVersion)
+    rows = load_ptx_isa()
     pairs = [tuple(tuple(map(int, part.split("."))) for part in (row.isa, row.cuda)) for row in rows]
     assert pairs == sorted(pairs)
     assert len({isa for isa, _ in pairs}) == len({cuda for _, cuda in pairs}) == len(pairs) > 20
