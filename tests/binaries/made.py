@@ -43,10 +43,14 @@ def elf(
         rows.append((3, loader_at, len(loader)))
     ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
     if wide:
-        start = ident + struct.pack(order + "HHIQQQIHHHHHH", 3, machine, 1, 0, head, 0, 0, head, entry, segments, 0, 0, 0)
+        start = ident + struct.pack(
+            order + "HHIQQQIHHHHHH", 3, machine, 1, 0, head, 0, 0, head, entry, segments, 0, 0, 0
+        )
         table = b"".join(struct.pack(order + "IIQQQQQQ", k, 5, at, at, at, n, n, 4096) for k, at, n in rows)
     else:
-        start = ident + struct.pack(order + "HHIIIIIHHHHHH", 3, machine, 1, 0, head, 0, 0, head, entry, segments, 0, 0, 0)
+        start = ident + struct.pack(
+            order + "HHIIIIIHHHHHH", 3, machine, 1, 0, head, 0, 0, head, entry, segments, 0, 0, 0
+        )
         table = b"".join(struct.pack(order + "IIIIIIII", k, at, at, at, n, n, 5, 4096) for k, at, n in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(start + table + strings + loader + dynamic + bytes(fill))
