@@ -114,21 +114,24 @@ def judge_targets(containers: list[Container]) -> FatBinary:
 
     A build compiles every source for its list, so that each of the list is in nearly every container; sources with
     kernels for some chips alone bring along more. Half is far from both: of torch's own builds a target of the list is
-    in every container, any other in fewer than one of six. A library made of several parts (onnxruntime-gpu) has its
-    common kernels in half of its containers and leaves old GPUs out of a third of those.
-    A target whose payloads together are below a hundredth of the largest target's is none either: empty containers.
+    in every container, any other in fewer than one of six. A library made of several parts (onnxruntime-gpu) leaves
+    old GPUs out of a third of its containers.
+    Containers for one target alone hold kernels for that chip: where two fifths of the containers are for more than
+    one, these decide. A target whose payloads together are below a hundredth of the largest target's is no support
+    either: such containers are empty.
     """
-    number: Counter[Target] = Counter()
+    several = [container for container in containers if len(container.targets) > 1]
+    deciding = several if 5 * len(several) > 2 * len(containers) else containers
+    number = Counter(target for container in deciding for target in container.targets)
     volume: Counter[Target] = Counter()
     for container in containers:
-        number.update(container.targets.keys())
         volume.update(container.targets)
     most = {ptx: max((volume[target] for target in volume if target.ptx == ptx), default=0) for ptx in (True, False)}
     commonest = max(number.values(), default=0)
     code: list[str] = []
     ptx: list[str] = []
     few: list[str] = []
-    for target in sorted(number):
+    for target in sorted(volume):
         if 2 * number[target] <= commonest or 100 * volume[target] < most[target.ptx]:
             few.append(str(target))
         else:

@@ -117,6 +117,11 @@ def test_containers_need_not_stand_side_by_side() -> None:
         ([[80, 86]] * 5, ["sm_80", "sm_86"], []),
         # a library whose attention kernels leave old GPUs out
         ([[75, 80]] * 70 + [[80]] * 30, ["sm_75", "sm_80"], []),
+        # and with as many again for one chip alone
+        ([[75, 80, 90]] * 70 + [[80, 90]] * 30 + [[90]] * 95, ["sm_75", "sm_80", "sm_90"], []),
+        ([[80, 90]] * 50 + [[100]] * 49, ["sm_80", "sm_90"], ["sm_100"]),
+        # a build for one chip, of which a few kernels are for another one too
+        ([[90]] * 90 + [[90, 100]] * 4, ["sm_90"], ["sm_100"]),
         ([[80, 90]] * 88 + [[80, 90, 100]] * 12, ["sm_80", "sm_90"], ["sm_100"]),
     ],
 )
