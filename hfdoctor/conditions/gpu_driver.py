@@ -159,7 +159,9 @@ def _mismatch(s: Snapshot, goal: Goal) -> Verdict:
     driver = s.gpu.driver.maybe()
     library = driver.version if driver is not None else ""
     fields: dict[str, Plain] = {"module": module, "library": library}
+    # a compatibility library has a number of its own
     differ = bool(module and library and module != library) and torch_gpu.numbering_of(s) == "linux"
+    differ = differ and s.gpu.cuda_compat.absent
     if nvml is not None and nvml.answer == "version-mismatch":
         clues.append(Clue(s.gpu.nvml, nvml.answer, "nvml_says", {"detail": nvml.detail or "version mismatch"}))
     elif message:
@@ -169,7 +171,7 @@ def _mismatch(s: Snapshot, goal: Goal) -> Verdict:
     elif driver is None and (s.gpu.driver.absent or s.gpu.devices.absent):
         return Skip("no_driver")
     elif nvml is None:
-        raise FactMissing(s.gpu.nvml)  # two numbers alone prove nothing: a compatibility library has another, too
+        raise FactMissing(s.gpu.nvml)  # two numbers alone prove nothing
     elif not differ:
         if not module or not library:
             raise FactMissing(s.gpu.kernel_modules if not module else s.gpu.driver)

@@ -118,7 +118,10 @@ def _by_container(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
     container = s.machine.container.maybe()
     if build.kind == "rocm":
         return _amd_container(s, goal, build) if container else None
-    if s.gpu.driver.known or (s.gpu.nvml.maybe() is not None and s.gpu.nvml.need().answer == "ok"):
+    nvml = s.gpu.nvml.maybe()
+    # the libcuda of a compatibility package is part of NVIDIA's images, and no sign that the driver came in
+    lent = s.gpu.driver.known and not s.gpu.cuda_compat.known
+    if lent or (nvml is not None and nvml.answer == "ok"):
         return None
     files = s.gpu.device_files.maybe() or []
     if any(one.path.startswith("/dev/nvidia") and one.usable for one in files) or s.gpu.wsl.known:
@@ -132,8 +135,8 @@ def _by_container(s: Snapshot, goal: Goal, build: Build) -> Fail | None:
     clues: list[Clue] = []
     if proven and container:
         clues.append(Clue(s.gpu.devices, labels(proven), "host_has", fields))
-        if s.gpu.driver.absent:
-            clues.append(Clue(s.gpu.driver, None, "no_driver_inside"))
+        if s.gpu.driver.absent or (s.gpu.cuda_compat.known and nvml is not None):
+            clues.append(Clue(s.gpu.nvml, nvml.answer if nvml else None, "no_driver_inside"))
         elif wish is None:
             return None
     asked = wish is not None and wish.lower() not in ("void", "none", "")
@@ -245,7 +248,7 @@ GPU_HIDDEN = Condition(
         "ask_scheduler": "ask the scheduler for a GPU (Slurm: --gres=gpu:1 or --gpus=1)",
         "container": "no GPU was passed into this {container}: torch {torch} can compute only on the processor",
         "host_has": "the host has {gpus}, run by its driver",
-        "no_driver_inside": "inside the container there is neither libcuda nor /dev/nvidia0",
+        "no_driver_inside": "inside the container there is neither the driver's library nor /dev/nvidia0",
         "wish": "NVIDIA_VISIBLE_DEVICES={value} asks for GPUs, and none came in",
         "wish_none": "NVIDIA_VISIBLE_DEVICES={value} tells the container runtime to pass in no GPU",
         "no_kfd": "inside the container there is no /dev/kfd",
