@@ -142,3 +142,25 @@ def test_mutilated_copies_say_the_same() -> None:
     whole = told(read_bytes((SAMPLES / "collect-env-2.14.txt").read_bytes()))
     for name in ("quoted", "html", "json", "powershell"):
         assert told(read_bytes((SAMPLES / f"collect-env-2.14-{name}.txt").read_bytes())) == whole, name
+
+
+@pytest.mark.parametrize("words", ["Yes", "no", "not detected", "none found", "N/A", "0", "isn't used, RTX 3060 broke"])
+def test_words_that_are_no_gpu(words: str) -> None:
+    snapshot = read_text(f"PyTorch version: 2.9.0+cpu\nGPU: {words}\n")
+    assert not snapshot.gpu.devices.known
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("RTX 3060", ["RTX 3060"]),
+        ("4x A100", ["A100"] * 4),
+        ("2xH100 80GB", ["H100 80GB"] * 2),
+        ("NVIDIA RTX A6000 x 2", ["NVIDIA RTX A6000"] * 2),
+        ("GPU 0: GeForce MX450", ["GeForce MX450"]),
+        ("AMD Radeon RX 6700 XT (gfx1031)", ["AMD Radeon RX 6700 XT"]),
+    ],
+)
+def test_words_that_are_gpus(words: str, names: list[str]) -> None:
+    snapshot = read_text(f"PyTorch version: 2.9.0+cpu\nGPU: {words}\n")
+    assert [one.name for one in snapshot.gpu.devices.need()] == names

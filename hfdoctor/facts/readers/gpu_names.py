@@ -14,8 +14,15 @@ _APPLE = re.compile(r"\bapple\b|\bm[1-5](?: (?:pro|max|ultra))?\Z", re.I)
 _GFX = re.compile(r"\s*\((gfx[0-9a-f]{3,5})(?:[:][^()]{0,60})?\)\s*\Z")
 _SM = re.compile(r"\s*[(,]?\s*(?:sm_|cc |compute capability )(\d{1,2})\.?(\d[af]?)\)?\s*\Z", re.I)
 _TAIL = re.compile(r"\s*(?:\(UUID:[^)]*\)?|,?\s*\d{4,6}\s?Mi?B|NoGCNArchNameOnOldPyTorch)\s*\Z")
+#: a person's words after "GPU:" are a GPU only if they look like one ("not detected" is none)
+_LIKE_ONE = re.compile(
+    r"\b(?:nvidia|geforce|rtx|gtx|gt|tesla|quadro|titan|mx\d|amd|radeon|instinct|firepro|vega|intel|arc|iris|apple|orin"
+    r"|xavier|jetson|grid|ascend|gaudi|m[1-5](?: |\Z)|(?:gb|gh|mi|rx|[abhklmptv])-?\d{1,4}[a-z]{0,4})\b",
+    re.I,
+)
+_NOT_ONE = re.compile(r"\b(?:not?|none|without|isn't|doesn't|cannot|can't|fails?|missing|undetected)\b", re.I)
 _COUNT = re.compile(r"(\d{1,2})\s*[x\u00d7*]\s*(?=[A-Za-z])", re.I)
-_COUNT_AFTER = re.compile(r"\s*(?:[x\u00d7*]\s*|\([x\u00d7*]?)(\d{1,2})\)?\Z", re.I)
+_COUNT_AFTER = re.compile(r"\s*(?:[x\u00d7*]\s*|\([x\u00d7*])(\d{1,2})\)?\Z", re.I)
 
 
 def vendor_of(name: str) -> str:
@@ -59,7 +66,9 @@ def devices_in(text: str) -> list[Device]:
     elif after:
         text, count = text[: after.start()], after
     one = device(text)
-    if one is None or one.name.lower().startswith(("yes", "no ", "true", "false", "http", "colab", "several", "any")):
+    if one is None or not _LIKE_ONE.search(one.name) or _NOT_ONE.search(one.name):
+        return []
+    if one.name.lower().startswith(("yes", "no ", "true", "false", "http", "colab", "several", "any")):
         return []
     return [one] + [device(text) or one for _ in range(int(count[1]) - 1 if count else 0)]
 
