@@ -9,7 +9,7 @@ from . import torch_gpu
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .seen_torch import said
 from .torch_choice import platform_of
-from .torch_gpu import Build, build_of, capability_of, gpus, labels, numbers, severity_of, works
+from .torch_gpu import Build, build_of, capability_of, gpus, is_text, labels, numbers, severity_of, works
 
 #: what torch says where the driver's library is missing, or finds no device
 NO_DRIVER = r"Found no NVIDIA driver on your system"
@@ -34,7 +34,8 @@ def _missing(s: Snapshot, goal: Goal) -> Verdict:
     if s.gpu.jetson.known:
         return Skip("jetson")
     message = said(s, NO_DRIVER)
-    if not s.gpu.devices.known and not s.gpu.devices.absent and message:
+    told = bool(message) and (is_text(s) or severity_of(goal) == "error")
+    if not s.gpu.devices.known and not s.gpu.devices.absent and told:
         clues = [Clue(s.gpu.torch, message, "torch_says", {"message": message[:200]})]
         severity = severity_of(goal)
         return Fail("told", severity, "observed", clues, build.fields, Treatment("print-only", _drivers(s)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from hfdoctor.knowledge.rocm_builds import load_rocm_builds, newest_for, targets_of_rocm
@@ -11,7 +12,7 @@ def test_rows_do_not_overlap_and_go_from_new_to_old() -> None:
     rows = load_rocm_builds()
     spans = [tuple(float(end) for end in (row.since, row.until)) for row in rows]
     assert all(since <= until for since, until in spans)
-    assert all(newer[0] > older[1] for newer, older in zip(spans, spans[1:], strict=False))
+    assert all(newer[0] > older[1] for newer, older in itertools.pairwise(spans))
     assert all(re.fullmatch(r"gfx[0-9a-f]{3,4}", target) for row in rows for target in row.targets)
 
 
