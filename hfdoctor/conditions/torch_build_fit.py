@@ -39,6 +39,8 @@ def _cpu_build(s: Snapshot, goal: Goal) -> Verdict:
         return Skip("no_gpu")
     if goal.require == "" and not goal.min_vram and _hidden_on_purpose(s):
         return Skip("hidden")
+    if goal.require == "" and not goal.min_vram and s.gpu.container_gpu.maybe() == "none":
+        return Skip("not_passed_in")  # the kernel shows the host's GPUs; a CPU build is what such a container wants
     cards = gpus(s, "nvidia")
     good, old, unclear = _sorted(s, build, cards)
     if good or old:
@@ -182,6 +184,7 @@ TORCH_CPU_BUILD = Condition(
         "macos": "on a Mac the one build uses Apple's GPU, too",
         "no_gpu": "no GPU that a build of torch could use was found",
         "hidden": "CUDA_VISIBLE_DEVICES hides the GPUs anyway",
+        "not_passed_in": "the GPUs of the host were not given to this container",
         "no_capability": "whether torch could use {gpus} is not known: no driver says its compute capability",
         "too_old": "no build of this torch has code for {gpus}",
         "nvidia": "torch {torch} is built for the processor only: it cannot use {gpus}",

@@ -137,6 +137,16 @@ def test_nothing_is_concluded_from_a_bus_that_is_not_shown(tmp_path: Path) -> No
     assert section.secure_boot.status == "failed"
 
 
+@pytest.mark.parametrize("bus", ["vmbus", "virtio"])
+def test_a_virtual_machine_without_pci_has_no_gpu(bus: str, tmp_path: Path) -> None:
+    """Runners of CI are such machines: their own devices are shown, so the empty PCI bus is a true one."""
+    root = trees.make(tmp_path)
+    (root / "sys/bus" / bus / "devices").mkdir(parents=True)
+    assert trees.observed(root).devices.status == "failed"
+    trees.link(root, f"sys/bus/{bus}/devices/0", "../../../devices/0")
+    assert trees.observed(root).devices.absent
+
+
 def test_names_come_from_the_systems_own_list(tmp_path: Path) -> None:
     root = trees.make(tmp_path, trees.desktop("nouveau"))
     text = (

@@ -24,6 +24,9 @@ SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 #: shim's own switch, which turns the checking of kernel modules off while Secure Boot stays on
 SHIM_INSECURE = "MokSBStateRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 BUS = f"/{gpu_pci.SYSFS}"
+#: where a virtual machine's own devices stand, those of Hyper-V and of virtio without PCI; a GPU that it is given
+#: stands on the PCI bus all the same
+VM_BUSES = ("sys/bus/vmbus/devices", "sys/bus/virtio/devices")
 
 
 def fill(section: Gpu, environ: Mapping[str, str], machine: Machine, patience_s: float = 11.0, root: str = "/") -> None:
@@ -95,8 +98,18 @@ def _sign_of_amd(section: Gpu, devices: list[Device], files: list[DeviceFile], r
     return False
 
 
+def _lists_any(folder: str) -> bool:
+    try:
+        return bool(os.listdir(folder))
+    except OSError:
+        return False
+
+
 def on_bus(root: str, wsl: bool, jetson: Fact[str]) -> Fact[list[Device]]:
-    """The GPUs of the PCI bus, and a Jetson's. Nothing is concluded from a bus that is not shown, or shown empty.
+    """The GPUs of the PCI bus, and a Jetson's.
+
+    Nothing is concluded from a bus that is not shown, or shown empty, except in a virtual machine whose other devices
+    are shown.
 
     Source: /sys/bus/pci/devices; the device tree of the board.
     """
@@ -118,6 +131,8 @@ def on_bus(root: str, wsl: bool, jetson: Fact[str]) -> Fact[list[Device]]:
         found += board
     if found:
         return known(found, BUS)
+    if not functions and any(_lists_any(os.path.join(root, bus)) for bus in VM_BUSES):
+        return absent("a virtual machine that has been given no PCI device", f"{BUS}, /{VM_BUSES[0]}, /{VM_BUSES[1]}")
     if not functions:
         return failed("no PCI bus is shown here, so it cannot be told which GPUs there are", BUS)
     return absent("no GPU of NVIDIA, AMD or Intel on the PCI bus", BUS)
