@@ -103,6 +103,7 @@ def main() -> int:
         # nothing of this machine's own settings: certificates, proxies and indexes would be read and judged too
         environ = {name: value for name, value in os.environ.items() if name.upper() in KEPT}
         environ |= {"HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+        environ["PIP_CONFIG_FILE"] = os.devnull  # pip's own word for: read no configuration, the system's neither
         environ["HF_HUB_OFFLINE"] = "1"  # for the peer: without it `transformers env` may look for the hub
         crowded = {**environ, "HF_HUB_CACHE": str(Path(scratch) / "hub")}
         make_cache(Path(scratch) / "hub")

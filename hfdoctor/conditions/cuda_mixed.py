@@ -15,8 +15,11 @@ from .install_steps import install
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .requirement_lines import fits
 from .seen_imports import may_be_error
+from .seen_torch import said
 from .told_packages import known_from_text, torch_told
 
+#: a function that one of CUDA's libraries asks another for, and that the one found does not have: another release
+_OTHER_VERSION = r"undefined symbol: (?:__nvJitLink|nccl|cublas|cudnn|cusparse|cusolver|cufft|curand)\w+"
 #: places that a program's own settings put before the folders of the wheels
 _FROM_SETTINGS = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PATH")
 
@@ -46,11 +49,24 @@ def _mixed(s: Snapshot, goal: Goal) -> Verdict:
     found += _shared(s, goal)
     if found:
         return _fail(s, found, _asked_texts(s, goal, told))
+    heard = said(s, _OTHER_VERSION)
+    if heard:
+        return _heard(s, heard)
     if told:
         return _looked_through(s)
     s.native.linkage.or_absent()  # whether the loader meets others first is half of the answer
     examined = len(_pins(s, goal)) + (linkage.examined if (linkage := s.native.linkage.maybe()) else 0)
     return Pass(max(1, examined), [Clue(s.native.cuda_libraries)])
+
+
+def _heard(s: Snapshot, line: str) -> Fail:
+    """The loader's own words, where the files cannot be looked at or do not show it."""
+    build = s.packages.torch_build.maybe()
+    words = re.search(rf"{_OTHER_VERSION}(?:, version \S+)?", line, re.IGNORECASE)
+    fields: dict[str, Plain] = {"torch": build.version if build else "", "message": words[0] if words else line[:160]}
+    clue = Clue(s.gpu.torch if s.gpu.torch.known else s.packages.imports, fields["message"], "loader_said", fields)
+    treatment = Treatment("confirm", [Step(says="look_at_variable"), Step(says="fresh")])
+    return Fail("cannot_load", "error", "observed", [clue], fields, treatment)
 
 
 def _looked_through(s: Snapshot) -> Verdict:
@@ -311,6 +327,9 @@ CUDA_LIBS_MIXED = Condition(
         "works": "torch was seen computing on the GPU with these libraries",
         "stops": "torch {torch} cannot be loaded: the {needs} that comes first is of another CUDA",
         "before": "{found_by} puts an older {needs} ({met}) before the one that torch {torch} was built with",
+        "cannot_load": "torch {torch} cannot be loaded: one of CUDA's libraries comes first in another version",
+        "loader_said": "its import ended with: {message}",
+        "look_at_variable": "if LD_LIBRARY_PATH names a folder of CUDA, take it out: torch needs none there",
         "other_wheels": "torch {torch} asks for {asked}, but {installed} is installed",
         "two_cudas": "torch {torch} was built for CUDA {cuda}, but {name} {installed} is of another one",
         "one_file": "wheels for two CUDA versions share one file, and torch {torch} gets the last one: {owners}",

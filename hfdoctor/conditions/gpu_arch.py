@@ -281,9 +281,8 @@ def _cure(
     capability = unfit[0].capability
     choice = choice_for(s, [unfit[0].device]) if capability else None
     if choice is not None:
-        steps.append(
-            Step(says="another_build", fields={**fields, "release": choice.release, "variant": choice.variant})
-        )
+        told: dict[str, Plain] = {**fields, "release": choice.release, "variant": choice.variant}
+        steps.append(Step(says="or_another_build" if steps else "another_build", fields=told))
         steps += install_build(s, choice)
     elif code is not None and capability and _is_older(capability, code):
         steps.append(_last_release(s, capability))

@@ -11,6 +11,8 @@ from .commands import command_line
 
 #: columns of "warning  ": everything below a finding's first line is indented by this
 INDENT = 9
+#: of one remedy; the page has the rest
+MOST_COMMANDS = 3
 
 Paint = Callable[[str, str], str]
 
@@ -102,26 +104,41 @@ def _finding(finding: Finding, report: Report, width: int, windows: bool, paint:
 
 
 def _next(steps: Sequence[RemedyStep], condition: str, width: int, windows: bool, paint: Paint) -> list[str]:
-    """The first step, and the first command where that is another one; the page has the rest."""
+    """The first way to a cure, and the next one if that has the first command; the page has the rest."""
     pad = " " * INDENT
     lines: list[str] = []
-    shown = [steps[0]]
-    if not steps[0].argv:
-        shown += [step for step in steps if step.argv][:1]
+    ways = _ways(steps)
+    shown = ways[0]
+    if not any(step.argv for step in shown) and len(ways) > 1 and any(step.argv for step in ways[1]):
+        shown = [*shown, *ways[1]]
+    if sum(1 for step in shown if step.argv) > MOST_COMMANDS:
+        shown = shown[: [place for place, step in enumerate(shown) if step.argv][MOST_COMMANDS]]
+    commands = 0
     for step in shown:
         who = " (as administrator)" if step.administrator else ""
         # a first step that is worded as an alternative has lost the one before it: it did not apply here
         text = step.text.removeprefix("or ") if step is steps[0] else step.text
         if not step.argv:
-            lines += _wrap(f"next: {text}{who}", width)
+            lines += _wrap(f"next: {text}{who}" if step is steps[0] else f"{text}{who}", width)
             continue
         if text:
             lines += _wrap(f"{text}:", width)
-        label = "next:" if step is steps[0] else "run:"
+        label = "then:" if commands else "next:" if step is steps[0] else "run:"
         lines.append(f"{pad}{paint(label, 'next')} {command_line(step.argv, windows=windows)}{who}")
+        commands += 1
     if len(steps) > len(shown):
         lines += _wrap(f"more: hfdoctor conditions {condition}", width)
     return lines
+
+
+def _ways(steps: Sequence[RemedyStep]) -> list[list[RemedyStep]]:
+    """The steps by alternatives: one begins with each step that is worded so."""
+    ways: list[list[RemedyStep]] = [[]]
+    for step in steps:
+        if step.text.startswith(("or ", "or, ")) and ways[-1]:
+            ways.append([])
+        ways[-1].append(step)
+    return ways
 
 
 def _everything(report: Report, width: int, paint: Paint) -> Iterable[str]:

@@ -36,7 +36,7 @@ def test_sentences_fit_the_width() -> None:
         for width in (40, 60, 80):
             for line in render(report, width=width).splitlines()[1:-2]:
                 words = line.split()
-                command = "next:" in line or "run:" in line
+                command = any(label in line for label in ("next: ", "run: ", "then: "))
                 fits = len(line) <= width or len(words) <= 2 or max(map(len, words)) > width - 20
                 assert command or fits, line
 
@@ -99,3 +99,17 @@ def test_commands_are_quoted_for_their_shell() -> None:
     argv = ["C:\\Users\\김 철수\\python.exe", "-m", "pip", "install", "torch>=2.6"]
     assert command_line(argv, windows=True) == '"C:\\Users\\김 철수\\python.exe" -m pip install "torch>=2.6"'
     assert command_line(["/a b/python", "torch>=2.6"], windows=False) == "'/a b/python' 'torch>=2.6'"
+
+
+def test_a_way_to_a_cure_is_shown_whole() -> None:
+    """Taking a package away is no cure without the command that brings the right one."""
+    text = render(report_of("torch-cpu-build-windows"))
+    away, back = (text.index(f" -m pip {word}") for word in ("uninstall -y torch", "install torch --index-url"))
+    assert away < back
+    assert "next: " in text[:away] and "then: " in text[away:back]
+
+
+def test_an_alternative_is_shown_where_the_first_way_has_no_command() -> None:
+    text = render(report_of("driver-too-old-470"), width=80)
+    driver, other = text.index("install a newer driver"), text.index("or keep the driver")
+    assert driver < other < text.index("run: ") < text.index("then: ")
