@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmark_family import family_cost, judged
 from benchmark_library import measured
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,6 +140,10 @@ def main() -> int:
             ),
             (f"100,000 cache files add {added:.2f} s, less than {LIMIT_CACHE_S}", added < LIMIT_CACHE_S),
         ]
+        report = subprocess.run(
+            [*check, "--format", "json", "--with-facts"], env=environ, capture_output=True, check=False
+        )
+        limits.append(judged(family_cost(report.stdout, shares, environ, rounds), report.stdout))
         limits += measured(arguments.library)
         print()
         for text, held in limits:
