@@ -120,6 +120,8 @@ def _cudnn(s: Snapshot, goal: Goal) -> Verdict:
     parts = [one for one in cuda_problems(s, "missing") if re.match(_PART, _name(one))]
     libraries = [one for one in libraries_of(s, "cudnn") if one.version]
     versions = sorted({one.version for one in libraries})
+    if not parts and len(versions) < 2 and (elsewhere := _parts_from_elsewhere(s)):
+        return _from_elsewhere(s, elsewhere)
     if not parts and len(versions) < 2:
         known = s.native.cuda_libraries.or_absent()
         s.native.linkage.or_absent()
@@ -144,14 +146,39 @@ def _cudnn(s: Snapshot, goal: Goal) -> Verdict:
     return Fail(says, severity, "derived", clues, fields, Treatment("confirm", [*steps, *_again(s, goal)]), len(clues))
 
 
+def _parts_from_elsewhere(s: Snapshot) -> list[LinkProblem]:
+    """Parts of cuDNN that are other files than those beside the libcudnn that torch loads."""
+    found = []
+    for one in cuda_problems(s, "shadowed"):
+        beside = one.library.rpartition("/")[0] == one.expected.rpartition("/")[0]
+        if re.match(_PART, _name(one)) and beside and one.found.rpartition("/")[0] != one.expected.rpartition("/")[0]:
+            found.append(one)
+    return found
+
+
+def _from_elsewhere(s: Snapshot, problems: list[LinkProblem]) -> Fail:
+    """The files differ, but nothing says of which release they are: they may be of the same one."""
+    clues = []
+    for one in problems[:2]:
+        row: dict[str, Plain] = {"needs": one.needs, "found": one.found, "found_by": one.found_by}
+        clues.append(Clue(s.native.linkage, one.found, "part_from", {**row, "expected": one.expected}))
+    first = problems[0]
+    fields: dict[str, Plain] = {"found_by": first.found_by, "path": first.found, "origin": first.found_by}
+    treatment = Treatment("confirm", [Step(says="take_away", fields=fields)])
+    return Fail("elsewhere", "warning", "derived", clues, fields, treatment, len(problems))
+
+
 def _cudnn_seen(s: Snapshot, line: str) -> Fail:
     message = " ".join(line.split())[:200] or "a convolution failed"
     fact = s.gpu.torch if s.gpu.torch.known else s.packages.imports
     clues = [Clue(fact, message, "seen", {"message": message})]
-    for one in libraries_of(s, "cudnn"):
-        row: dict[str, Plain] = {"path": one.path, "version": one.version or "?", "origin": one.origin}
-        clues.append(Clue(s.native.cuda_libraries, one.path, "copy", row))
-    return Fail("fails", "error", "observed", clues, {}, Treatment("confirm", _again(s, Goal())), len(clues))
+    libraries = libraries_of(s, "cudnn")
+    foreign = [one for one in libraries if one.origin not in ("wheel", "torch")]
+    for one in [*(one for one in libraries if one.version), *(one for one in foreign if not one.version)][:3]:
+        row: dict[str, Plain] = {"path": one.path, "version": one.version, "origin": one.origin}
+        clues.append(Clue(s.native.cuda_libraries, one.path, "copy" if one.version else "first", row))
+    steps = [Step(says="take_away", fields={"path": one.path, "origin": one.origin}) for one in foreign[:1]]
+    return Fail("fails", "error", "observed", clues, {}, Treatment("confirm", steps or _again(s, Goal())), len(clues))
 
 
 def _again(s: Snapshot, goal: Goal) -> list[Step]:
@@ -239,12 +266,15 @@ CUDNN_FAILURE = Condition(
         "no_torch": "torch is not installed",
         "text": "a text does not tell which copies of cuDNN are there",
         "works": "torch was seen computing a convolution with cuDNN",
-        "fails": "torch sees the GPU, but cuDNN does not work with it",
+        "fails": "cuDNN does not work with this torch",
         "versions": "cuDNN is put together from several releases: {versions}",
         "incomplete": "cuDNN is not whole: {needs} is nowhere to be found",
         "seen": "torch said: {message}",
         "copy": "{path} is cuDNN {version} ({origin})",
         "part_missing": "{library} needs {needs}, which is in no folder that the loader searches",
+        "elsewhere": "{found_by} puts parts of another cuDNN before those that belong to torch's",
+        "part_from": "{needs} comes from {found} (by {found_by}); {expected} was meant",
+        "first": "{path} comes first ({origin})",
         "take_away": "take the folder of {path} out of {origin}: torch finds its own cuDNN without it",
         "again": "install the cuDNN that torch asks for again",
         "one_copy": "keep one cuDNN: remove the folders of others from LD_LIBRARY_PATH (PATH on Windows), "
