@@ -79,9 +79,29 @@ def test_imports_go_one_way(path: Path) -> None:
         assert own & set(MAY_IMPORT) <= MAY_IMPORT[room]
 
 
+#: what runs inside the target interpreter, in a process of its own
+CHILD = PACKAGE / "smoke" / "child"
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_patients_are_never_imported(path: Path) -> None:
+    if path.parent == CHILD:
+        return
     assert not {name.split(".")[0] for name in imports(path)} & PATIENTS
+    # of the child's modules only that which imports no library while it is loaded
+    child = {name for name in imports(path) if name.startswith("hfdoctor.smoke.child.")}
+    assert not {name for name in child if not name.startswith("hfdoctor.smoke.child.teller")}
+
+
+@pytest.mark.parametrize("path", sorted(CHILD.glob("*.py")), ids=lambda p: p.name)
+def test_the_child_stands_alone(path: Path) -> None:
+    """It runs where hfdoctor is not installed, and takes the libraries only inside functions."""
+    own = {name for name in imports(path) if name.startswith("hfdoctor.")}
+    assert all(name.startswith("hfdoctor.smoke.child") for name in own)
+    top = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {(node.module or "").split(".")[0] for node in top if isinstance(node, ast.ImportFrom) and not node.level}
+    assert names <= set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "conditions").glob("*.py")), ids=lambda p: p.name)

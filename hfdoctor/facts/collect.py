@@ -32,13 +32,14 @@ def collect(
     environ: Mapping[str, str] | None = None,
     on_wait: Callable[[Sequence[str]], None] | None = None,
     on_start: Callable[[], None] | None = None,
+    besides: Sequence[Probe] = (),
 ) -> Snapshot:
     """Observe this machine and one target Python.
 
     ``python`` is an interpreter, a virtual environment's folder or a conda prefix (None: the doctor chooses).
     ``deep`` may start the target's own torch in a child; ``online`` may connect. ``on_wait`` is called about four
     times a second with the names of the probes that still run; ``on_start`` once they have begun, for what can be done
-    meanwhile. Raises TargetError for a ``python`` that is none.
+    meanwhile. ``besides`` are probes of other rooms (the smoke run). Raises TargetError for a ``python`` that is none.
     """
     from .probes import all_probes, prepare
 
@@ -57,7 +58,7 @@ def collect(
         snapshot.windows = Windows()
     context = Context(request, snapshot, started + timeout_s)
     context.prepared = prepare(request)
-    run_probes(all_probes(), context, on_wait, on_start)
+    run_probes((*all_probes(), *besides), context, on_wait, on_start)
     snapshot.elapsed_s = round(time.monotonic() - started, 3)
     return snapshot
 

@@ -14,6 +14,7 @@ from .sections.native import Native
 from .sections.network import Network
 from .sections.packages import Packages
 from .sections.settings import Settings
+from .sections.smoke import Smoke
 from .sections.storage import Storage
 from .sections.target import Target
 from .sections.windows import Windows
@@ -53,6 +54,7 @@ class Snapshot(msgspec.Struct):
     network: Network = msgspec.field(default_factory=Network)
     gpu: Gpu = msgspec.field(default_factory=Gpu)
     native: Native = msgspec.field(default_factory=Native)
+    smoke: Smoke = msgspec.field(default_factory=Smoke)
     #: None where the machine is not Windows
     windows: Windows | None = None
     probes: dict[str, ProbeRun] = {}
@@ -63,7 +65,19 @@ class Snapshot(msgspec.Struct):
 
 
 #: the sections in the order in which they are shown
-SECTIONS = ("machine", "target", "settings", "packages", "storage", "hub", "network", "gpu", "native", "windows")
+SECTIONS = (
+    "machine",
+    "target",
+    "settings",
+    "packages",
+    "storage",
+    "hub",
+    "network",
+    "gpu",
+    "native",
+    "smoke",
+    "windows",
+)
 
 
 class SnapshotError(Exception):
