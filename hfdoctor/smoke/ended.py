@@ -23,7 +23,7 @@ NTSTATUS = {
 
 
 def error_of(code: int | None) -> str:
-    """An exit code as "signal SIGBUS", "exit 0xC0000005", "exit 3"; "" for an ordinary end, "timeout" for None (killed)."""
+    """An exit code: "signal SIGBUS", "exit 0xC0000005", "exit 3"; "" for an ordinary end, "timeout" for None."""
     if code is None:
         return "timeout"
     if code == 0:

@@ -91,7 +91,7 @@ def first_steps(ask: Ask) -> list[Step]:
 
 
 def obstacle(step: Step, gone_wrong: list[str]) -> str:
-    """The key of the first stage in ``gone_wrong`` without which ``step`` means nothing; "" where nothing is in its way."""
+    """The key of the first stage in ``gone_wrong`` without which ``step`` means nothing; "" where there is none."""
     if step.name == "import":
         wanted = IMPORT_NEEDS.get(step.key.partition(" ")[2], ())
         return next((key for key in gone_wrong if key.startswith("import ") and key.partition(" ")[2] in wanted), "")
