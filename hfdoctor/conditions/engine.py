@@ -129,14 +129,18 @@ def examine(condition: Condition, snapshot: Snapshot, goal: Goal, paths: Paths |
 
 
 def fold(findings: list[Finding], conditions: Sequence[Condition]) -> None:
-    """Fold each fail under the failed condition that explains it: one cause, one finding."""
-    failed = {finding.condition for finding in findings if finding.outcome == "fail"}
+    """Fold each fail under the failed condition that explains it: one cause, one finding.
+
+    An error is only explained by an error: it must not vanish under a note.
+    """
+    failed = {(finding.condition, finding.severity) for finding in findings if finding.outcome == "fail"}
     explained_by = {condition.id: condition.explained_by for condition in conditions}
     for finding in findings:
-        if finding.outcome != "fail":
+        if finding.outcome != "fail" or finding.severity is None:
             continue
+        as_grave = SEVERITIES[: SEVERITIES.index(finding.severity) + 1]
         for cause in explained_by[finding.condition]:
-            if cause in failed:
+            if any((cause, severity) in failed for severity in as_grave):
                 finding.outcome = "skip"
                 finding.explained_by = cause
                 break
