@@ -24,14 +24,14 @@ def observe(*, python: str | None, deep: bool, online: bool, timeout: float | No
                 online=online,
                 timeout_s=timeout_or_default(timeout, deep),
                 on_wait=progress.waiting if progress.wanted else None,
-                on_start=_load_the_judges,
+                on_start=load_the_judges,
             )
         except TargetError as error:
             raise click.UsageError(f"--python: {error}") from None
-    return _masked(snapshot, own_machine=True) if anonymise else snapshot
+    return masked(snapshot, own_machine=True) if anonymise else snapshot
 
 
-def _load_the_judges() -> None:
+def load_the_judges() -> None:
     """Import what judges the facts while the probes wait for the target and the disk."""
     import packaging.requirements
 
@@ -55,7 +55,7 @@ def replay(file: str, *, anonymise: bool) -> Snapshot:
         raise click.UsageError(f"--snapshot: cannot read {file}: {error.strerror or error}") from None
     except SnapshotError as error:
         raise click.UsageError(f"--snapshot: {error}") from None
-    return _masked(snapshot, own_machine=False) if anonymise else snapshot
+    return masked(snapshot, own_machine=False) if anonymise else snapshot
 
 
 def _read(data: bytes, name: str) -> Snapshot:
@@ -73,7 +73,8 @@ def _read(data: bytes, name: str) -> Snapshot:
         raise SnapshotError(f"{name} is not a snapshot, and {error}") from None
 
 
-def _masked(snapshot: Snapshot, *, own_machine: bool) -> Snapshot:
+def masked(snapshot: Snapshot, *, own_machine: bool) -> Snapshot:
+    """The snapshot without names of users and machines; ``own_machine``: it was taken here."""
     from ..facts.anonymise import anonymise, own_names
 
     return anonymise(snapshot, own_names() if own_machine else ())

@@ -51,6 +51,10 @@ def output_option(function: F) -> F:
     )(function)
 
 
+#: seconds for a whole run of the stages
+SMOKE_TIMEOUT_S = 1800.0
+
+
 def timeout_or_default(timeout: float | None, deep: bool) -> float:
     """Seconds for the whole run: importing torch from a cold disk takes minutes where reading files takes one."""
     return timeout if timeout is not None else (300.0 if deep else 60.0)

@@ -27,6 +27,7 @@ from . import (
     python_settings,
     python_wheels,
     rocm,
+    smoke_stages,
     storage,
     torch_build_fit,
     torch_pairs,
@@ -64,6 +65,7 @@ FAMILIES: tuple[tuple[Condition, ...], ...] = (
     network.CONDITIONS,
     limits.CONDITIONS,
     windows.CONDITIONS,
+    smoke_stages.CONDITIONS,
 )
 
 CATALOGUE: tuple[Condition, ...] = tuple(condition for family in FAMILIES for condition in family)

@@ -66,13 +66,14 @@ def diagnose(snapshot: Snapshot, goal: Goal | None = None, policy: Policy | None
     return Report(
         schema=REPORT_SCHEMA,
         hfdoctor=__version__,
-        target=_target_line(snapshot),
+        target=target_line(snapshot),
         goal=goal,
         state=_state(snapshot, goal, findings),
         findings=findings,
         counts=counts,
         exit_code=exit_code(findings, snapshot, policy),
         elapsed_s=round(snapshot.elapsed_s, 3),
+        stages=snapshot.smoke.stages.maybe() or msgspec.UNSET,
     )
 
 
@@ -226,7 +227,8 @@ def _remedy(condition: Condition, treatment: Treatment | None) -> Remedy | None:
     return Remedy(fix_class=treatment.fix_class, steps=steps)
 
 
-def _target_line(snapshot: Snapshot) -> TargetLine:
+def target_line(snapshot: Snapshot) -> TargetLine:
+    """Who was inspected, and why that one."""
     chosen = snapshot.target.chosen.maybe()
     interpreter = snapshot.target.interpreter.maybe()
     if snapshot.described:  # a text that somebody pasted: it has no path of an interpreter

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..facts.fact import Fact
+from ..facts.sections.smoke import StageRun
 from ..facts.snapshot import Snapshot
 
 Outcome = Literal["pass", "fail", "skip", "unknown", "crash"]
@@ -191,6 +192,8 @@ class Report(msgspec.Struct):
     counts: dict[str, int]
     exit_code: int
     elapsed_s: float
+    #: how the stages of a smoke run went, where there was one
+    stages: list[StageRun] | msgspec.UnsetType = msgspec.UNSET
     snapshot: Snapshot | msgspec.UnsetType = msgspec.UNSET
 
     def failed(self) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
-from ..conditions.model import Finding, RemedyStep, Report
+from ..conditions.model import Finding, RemedyStep, Report, TargetLine
 from ..facts.snapshot import Snapshot
 from .commands import command_line
 
@@ -18,17 +18,27 @@ Paint = Callable[[str, str], str]
 
 
 def render(
-    report: Report, *, width: int = 80, verbose: bool = False, windows: bool = False, paint: Paint | None = None
+    report: Report,
+    *,
+    width: int = 80,
+    verbose: bool = False,
+    windows: bool = False,
+    paint: Paint | None = None,
+    begun: bool = False,
 ) -> str:
     """The report in plain words. ``paint(text, role)`` may colour what the words already say.
 
     ``width`` in columns: sentences are wrapped there; paths and commands never are. ``windows`` chooses how
-    commands are quoted.
+    commands are quoted. ``begun``: the first line and the stages of a smoke run have been written as they came.
     """
     paint = paint or (lambda text, role: text)
-    lines = [first_line(report)]
+    lines = [] if begun else [first_line(report.target)]
+    if isinstance(report.stages, list) and not begun:
+        from .stages import stage_lines
+
+        lines += ["", *stage_lines(report.stages, width, paint)]
     shown = [f for f in report.findings if f.outcome == "crash"] + report.failed()
-    if shown:
+    if shown or isinstance(report.stages, list):
         lines.append("")
     for finding in shown:
         lines += _finding(finding, report, width, windows, paint)
@@ -40,9 +50,8 @@ def render(
     return "\n".join(lines) + "\n"
 
 
-def first_line(report: Report) -> str:
+def first_line(target: TargetLine) -> str:
     """Which interpreter is inspected and why that one."""
-    target = report.target
     if target.python is None and target.chosen_because:
         return f"Reading {target.chosen_because}{f', Python {target.version}' if target.version else ''}"
     if target.python is None:
@@ -60,7 +69,14 @@ def state_line(report: Report) -> str:
         return "What is installed could not be told."
     there = " and ".join(f"{name} {version}" for name, version in state.installed.items() if version)
     missing = " and ".join(name for name, version in state.installed.items() if not version)
-    if state.ready is False:
+    worked = ""
+    if isinstance(report.stages, list):
+        from .stages import worked as seen_working
+
+        worked = seen_working(report)
+    if worked:
+        verdict = worked
+    elif state.ready is False:
         verdict = f"not ready, because of {', '.join(dict.fromkeys(state.because))}"
     else:
         verdict = f"ready for {missing}" if missing else "nothing found that stops them"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
+
+from ..facts.sections.smoke import StageRun
 
 #: each level holds those before it
 LEVELS = ("import", "tokenizer", "model", "generate", "train", "full")
@@ -90,9 +95,25 @@ def first_steps(ask: Ask) -> list[Step]:
     return [Step(key, ask.stage_timeout_s or DEADLINES_S[key.partition(" ")[0]]) for key in keys]
 
 
-def obstacle(step: Step, gone_wrong: list[str]) -> str:
-    """The key of the first stage in ``gone_wrong`` without which ``step`` means nothing; "" where there is none."""
+def obstacle(step: Step, gone_wrong: Sequence[StageRun]) -> str:
+    """The key of the first stage in ``gone_wrong`` without which ``step`` means nothing; "" where there is none.
+
+    A package whose requirement is not installed is tried all the same: it says itself what it lacks. One whose
+    requirement dies would die of the same.
+    """
     if step.name == "import":
         wanted = IMPORT_NEEDS.get(step.key.partition(" ")[2], ())
-        return next((key for key in gone_wrong if key.startswith("import ") and key.partition(" ")[2] in wanted), "")
-    return next((key for key in gone_wrong if key.partition(" ")[0] in NEEDS[step.name]), "")
+        causes = [stage for stage in gone_wrong if stage.name == "import" and stage.error != "not installed"]
+        return next((stage.key for stage in causes if stage.subject in wanted), "")
+    causes = [stage for stage in gone_wrong if stage.name in NEEDS[step.name]]
+    named = [stage for stage in causes if stage.subject in FRAMEWORKS]  # what a person knows by name comes first
+    return next((stage.key for stage in [*named, *causes]), "")
+
+
+def hub_examples() -> dict[str, Any]:
+    """The public model and data set that the stage ``hub`` fetches, as the child needs them."""
+    from ..knowledge.hub_examples import load_hub_examples
+
+    example = load_hub_examples()[0]
+    names = ("model", "model_commit", "files", "dataset", "dataset_commit", "dataset_file")
+    return {name: msgspec.to_builtins(getattr(example, name)) for name in names}

@@ -20,9 +20,16 @@ SOURCE = "hfdoctor smoke"
 class SmokeProbe:
     """Runs the stages beside the other probes, as soon as the target is known. ``stop`` ends whatever runs."""
 
-    def __init__(self, ask: Ask, on_stage: Callable[[str, StageRun | None], None] | None = None) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        on_stage: Callable[[str, StageRun | None], None] | None = None,
+        on_target: Callable[[Snapshot], None] | None = None,
+    ) -> None:
+        """``on_target`` is called once the target is known, before the first stage; ``on_stage`` as Run says."""
         self.ask = ask
         self.on_stage = on_stage
+        self.on_target = on_target
         self._run: Run | None = None
 
     def probe(self) -> Probe:
@@ -48,6 +55,8 @@ class SmokeProbe:
         )
         section.stages = not_run("the stages have not ended yet", SOURCE)
         self._run = Run(ask, chosen.python, ctx.request.environ, folder_to_run_in(ctx), self.on_stage)
+        if self.on_target is not None:
+            self.on_target(ctx.snapshot)
         before = oom_kills()
         try:
             # a little is left for the others: at the deadline of all the probe is given up on, and its answers lost

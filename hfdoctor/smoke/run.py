@@ -12,7 +12,8 @@ import msgspec
 from ..facts.sections.smoke import Deviation, StageRun
 from .child_process import Patient, Said, write_plan
 from .ended import error_of, meaning
-from .plan import Ask, Step, first_steps, obstacle
+from .plan import Ask, Step, first_steps, hub_examples, obstacle
+from .redact import Redactor
 from .scratch import Scratch
 
 TINY = str(Path(__file__).parent / "tiny")
@@ -47,6 +48,7 @@ class Run:
         self.stages: list[StageRun] = []
         self.refused = ""
         self._waiting = list(first_steps(ask))
+        self._redactor = Redactor(environ)
         self._patient: Patient | None = None
         self._scratch: Scratch | None = None
         self._stopped = False
@@ -95,11 +97,12 @@ class Run:
             "online": self.ask.online,
             "local_model": self.ask.local_model,
             "hub_model": self.ask.hub_model,
+            "hub": hub_examples() if self.ask.online else {},
         }
         environ = scratch.environment(self.environ, online=self.ask.online)
         first = self._waiting[0]
         try:
-            patient = Patient(self.python, write_plan(scratch.path, plan), environ, self.cwd)
+            patient = Patient(self.python, write_plan(scratch.path, plan), environ, self.cwd, self._redactor.text)
         except OSError as error:
             self._over(first, StageRun(error="not-started", message=str(error), **_named(first)))
             return
@@ -187,22 +190,24 @@ class Run:
         last = self.stages[-1]
         stage = StageRun(name="exit", outcome="fail", error=error_of(code), message=meaning(error_of(code)))
         stage.printed, stage.trace = split_trace(patient.printed_in(last.key))
+        self._redactor.stage(stage)
         self.stages.append(stage)
 
     # -- what is done and what is left --------------------------------------------------------------------------------
 
     def _over(self, step: Step, stage: StageRun) -> None:
         self._waiting.remove(step)
+        self._redactor.stage(stage)
         self.stages.append(stage)
         self.on_stage(step.key, stage)
 
     def _skip_the_hopeless(self) -> bool:
         """Skip what means nothing after what went wrong; whether there was such a thing."""
-        wrong = [stage.key for stage in self.stages if stage.outcome == "fail"]
+        wrong = [stage for stage in self.stages if stage.outcome == "fail"]
         found = False
         for step in list(self._waiting):
             cause = obstacle(step, wrong)
-            if cause:
+            if cause and (step.name == "import" or not any(other.name == "import" for other in self._waiting)):
                 found = True
                 self._over(step, StageRun(outcome="skip", because=f"{cause} failed", **_named(step)))
         return found
