@@ -1,0 +1,1 @@
+"""What scripts/make_smoke_model.py makes the tiny models of."""
