@@ -10,8 +10,6 @@ WEIGHTS = (
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
-    "adapter_model.safetensors",
-    "adapter_model.bin",
     "tf_model.h5",
     "flax_model.msgpack",
 )
@@ -32,6 +30,8 @@ def trouble_with(path: str) -> str:
         missing.append("a file of weights (model.safetensors)")
     if not missing:
         return ""
+    if "adapter_config.json" in names and "config.json" not in names:
+        return f"{path} is an adapter (PEFT); name the folder of the model that it was made for"
     if "snapshots" in names and "blobs" in names:
         return f"{path} is a repository in the hub cache; name one of the folders in its folder snapshots"
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "nothing"
