@@ -29,6 +29,7 @@ PUBLIC_HOSTS = {
     "pci-ids.ucw.cz",
     "pytorch.org",
     "rocm.docs.amd.com",
+    "huggingface.co",
 }
 
 

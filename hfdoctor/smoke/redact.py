@@ -1,0 +1,60 @@
+"""Takes secrets out of what a child said, before any of it becomes a fact."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from ..facts.redaction import MASK, is_secret, without_credentials
+from ..facts.sections.smoke import StageRun
+
+#: letters of a value that is taken out wherever it stands; shorter ones would take words out of sentences
+SHORTEST = 6
+#: what follows "Bearer" or "Basic" in a header that a library prints
+_HEADER = r"(?i)\b(bearer|basic)\s+[^\s'\",]+"
+#: the key of a signed link, also where the address before it is missing
+_SIGNED = r"\?[^\s'\"]*(?:Signature|Key-Pair-Id|X-Amz|[Tt]oken)=[^\s'\"]*"
+#: bytes of a token file that are read
+TOKEN_FILE_LIMIT = 4096
+
+
+class Redactor:
+    """Knows the secrets of an environment: variables that hold any, passwords of proxies, the access token's file."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        found = {value for name, value in environ.items() if is_secret(name)}
+        for name, value in environ.items():
+            if name.lower().endswith("_proxy") and "@" in value:
+                user = value.rpartition("@")[0].rpartition("//")[2]
+                found |= {user, user.partition(":")[2]}
+        found.add(_token_in_file(environ))
+        self._secrets = sorted((word.strip() for word in found if len(word.strip()) >= SHORTEST), key=len, reverse=True)
+
+    def text(self, words: str) -> str:
+        """``words`` with ``***`` in place of every secret."""
+        for secret in self._secrets:
+            words = words.replace(secret, MASK)
+        if "://" in words or "?" in words:
+            words = re.sub(_SIGNED, f"?{MASK}", words)
+        return re.sub(_HEADER, rf"\1 {MASK}", without_credentials(words))
+
+    def stage(self, stage: StageRun) -> None:
+        """Take the secrets out of everything that a stage says."""
+        stage.message = self.text(stage.message)
+        stage.because = self.text(stage.because)
+        stage.trace = [self.text(line) for line in stage.trace]
+        stage.printed = [self.text(line) for line in stage.printed]
+        stage.facts = {name: self.text(v) if isinstance(v, str) else v for name, v in stage.facts.items()}
+
+
+def _token_in_file(environ: Mapping[str, str]) -> str:
+    """The access token that ``hf auth login`` keeps in a file, by huggingface_hub's rules of where; "" for none."""
+    cache = environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    home = environ.get("HF_HOME") or os.path.join(cache, "huggingface")
+    path = os.path.expandvars(os.path.expanduser(environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")))
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(TOKEN_FILE_LIMIT).strip()
+    except (OSError, ValueError):
+        return ""
