@@ -24,8 +24,7 @@ NAMED = 5
 def run(stage: Stage) -> None:
     """Load the folder ``local_model`` of the plan; forward pass and a few tokens where it reads text."""
     folder = os.path.abspath(stage.plan["local_model"])
-    with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-        config = json.load(file)
+    config = read_config(folder)
     sizes = [os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder) if name.endswith(WEIGHTS)]
     stage.fact("weights_bytes", sum(sizes))
     stage.fact("model_type", str(config.get("model_type", "")))
@@ -40,7 +39,21 @@ def run(stage: Stage) -> None:
 
 
 class BadWeights(Exception):
-    """The files of weights are not whole: the libraries' own words name no file, or the wrong trouble."""
+    """The folder's files are not whole: the libraries' own words name no file, or the wrong trouble."""
+
+
+def read_config(folder: str) -> dict[str, Any]:
+    """The folder's config.json. Raises BadWeights if it is not a JSON object."""
+    with open(os.path.join(folder, "config.json"), "rb") as file:
+        text = file.read()
+    try:
+        config = json.loads(text.decode("utf-8"))
+    except ValueError as error:
+        pointer = text.startswith(b"version https://git-lfs")
+        raise BadWeights(f"config.json is {'a Git LFS pointer' if pointer else f'no JSON: {error}'}") from None
+    if not isinstance(config, dict):
+        raise BadWeights("config.json holds no JSON object")
+    return config
 
 
 def check_files(folder: str) -> None:
