@@ -14,6 +14,8 @@ import msgspec
 
 #: bytes kept of each stream: no tool that is asked here says more, and a runaway one must not fill memory
 OUTPUT_LIMIT = 16 * 1024 * 1024
+#: a flag of CreateProcessW that the module subprocess has no name for (winbase.h)
+CREATE_SUSPENDED = 0x4
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -43,12 +45,20 @@ def run_child(
 
 
 def start_child(
-    argv: Sequence[str], *, environ: Mapping[str, str] | None = None, cwd: str | None = None
+    argv: Sequence[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    suspended: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start ``argv`` as the leader of its own process group. Raises OSError if it cannot be started."""
+    """Start ``argv`` as the leader of its own process group. Raises OSError if it cannot be started.
+
+    ``suspended``: on Windows it does not run before it is resumed; elsewhere it runs at once.
+    """
     options: dict[str, object] = {}
     if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        options["creationflags"] = flags | (CREATE_SUSPENDED if suspended else 0)
     else:
         options["start_new_session"] = True
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]

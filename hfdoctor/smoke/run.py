@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +16,29 @@ from ..facts.sections.smoke import Deviation, StageRun
 from .child_process import Patient, Said, write_plan
 from .ended import error_of, meaning
 from .plan import Ask, Step, first_steps, hub_examples, obstacle
+from .printed import time_was_over
 from .redact import Redactor
 from .scratch import Scratch
 
 TINY = str(Path(__file__).parent / "tiny")
-#: seconds past a deadline that the child's own watchdog gets before it is killed from here
+#: seconds past a deadline that the child's own watchdog gets before it is ended from here
 GRACE_S = 5.0
-#: seconds that Python may take to start, and to end after the last stage
+#: seconds that Python may take to start, and to end after the last stage; the child's own watchdog has less for that
 START_S, END_S = 60.0, 35.0
-#: faulthandler's own words when its time is over
-TIMED_OUT = "Timeout ("
+#: seconds that a child which closed its end of the pipe has to end
+CLOSED_S = 3.0
+#: of the time for all: what the child does not get, so that its stacks can be printed, read and told in time; at most
+SPARE_S, ABORT_S = 3.0, 1.0
+#: seconds to read what was printed before the answer of a stage
+READ_S = 1.0
 
 
 class Run:
     """One run of the stages in one target.
 
     ``python`` is the target interpreter, ``environ`` and ``cwd`` what the person has. ``on_stage`` is called with the
-    key when a stage begins, and with the StageRun when it is over. ``stop`` may be called from another thread.
+    key when a stage begins, and with the StageRun when it is over, in the thread that runs ``go``; where it raises an
+    Exception it is not called again, and ``view_error`` keeps that. ``stop`` may be called from another thread.
     """
 
     def __init__(
@@ -44,30 +53,38 @@ class Run:
         self.python = python
         self.environ = environ
         self.cwd = cwd
-        self.on_stage = on_stage or (lambda key, stage: None)
+        self.on_stage = on_stage
+        self.view_error: Exception | None = None
         self.stages: list[StageRun] = []
         self.refused = ""
-        self._waiting = list(first_steps(ask))
         self._redactor = Redactor(environ)
+        self._waiting = list(first_steps(ask))
         self._patient: Patient | None = None
         self._scratch: Scratch | None = None
         self._stopped = False
+        #: nothing is started once ``stop`` has been called
+        self._starting = threading.Lock()
 
     def stop(self) -> None:
-        """End the child and remove the scratch folder, now."""
+        """End the child and remove the scratch folder, now. What ``go`` has by then is what it returns."""
         self._stopped = True
-        if self._patient is not None:
-            self._patient.stop()
-        if self._scratch is not None:
-            self._scratch.remove()
+        with self._starting:
+            patient, scratch = self._patient, self._scratch
+        if patient is not None:
+            patient.stop()
+        if scratch is not None:
+            scratch.remove()
 
     def go(self, deadline: float) -> list[StageRun]:
         """Run everything; what is not done by ``deadline`` (a time.monotonic()) fails with a timeout or is skipped.
 
-        Raises OSError if no scratch folder can be made.
+        Raises OSError if no scratch folder can be made, or nothing can be written there.
         """
-        with Scratch() as scratch:
-            self._scratch = scratch
+        with self._starting:
+            if self._stopped:
+                return self.stages
+            scratch = self._scratch = Scratch()
+        with scratch:
             while self._waiting and not self._stopped and not self.refused:
                 self._skip_the_hopeless()
                 if self._waiting:
@@ -79,75 +96,99 @@ class Run:
     # -- one child ----------------------------------------------------------------------------------------------------
 
     def _one_child(self, scratch: Scratch, deadline: float) -> None:
-        """Start a child for what is waiting and follow it to its end; it does at least one stage."""
-        if time.monotonic() >= deadline:
+        """Start a child for what is waiting and follow it to its end; at least one step is over then."""
+        left = deadline - time.monotonic()
+        if left <= 0:
             self._skip_all("no time was left")
             return
-        safe = self.environ.get("PYTHONSAFEPATH") and True
-        plan = {
-            "stages": [
-                [step.key, min(step.deadline_s, max(0.1, deadline - time.monotonic()))] for step in self._waiting
-            ],
+        first, waiting = self._waiting[0], len(self._waiting)
+        spare = min(SPARE_S, left / 4)
+        word = secrets.token_hex(8)
+        plan_file = write_plan(scratch.path, self._plan(scratch, word, left - spare))
+        environ = scratch.environment(self.environ, online=self.ask.online)
+        with self._starting:
+            if self._stopped:
+                return
+            try:
+                self._patient = patient = Patient(
+                    self.python,
+                    plan_file,
+                    environ,
+                    self.cwd,
+                    scratch=scratch,
+                    word=word,
+                    clean=self._redactor.text,
+                )
+            except OSError as error:
+                self._over(first, StageRun(outcome="fail", error="not-started", message=str(error), **_named(first)))
+                self._skip_all("Python could not be started")
+                return
+        try:
+            self._follow(patient, deadline - spare / 2)
+        finally:
+            patient.stop()
+            self._patient = None
+        if len(self._waiting) >= waiting and first in self._waiting and not self._stopped:
+            self._over(
+                first, StageRun(outcome="fail", error="no-answer", **_named(first))
+            )  # or it would go on for ever
+
+    def _plan(self, scratch: Scratch, word: str, seconds: float) -> dict[str, Any]:
+        return {
+            "stages": [[step.key, step.deadline_s] for step in self._waiting],
+            "seconds": seconds,
+            "word": word,
             "scratch": scratch.path,
             "tiny": TINY,
-            "cwd": "" if safe else self.cwd,
+            "cwd": self.cwd,
             "level": self.ask.level,
             "device": self.ask.device,
             "framework": self.ask.framework,
             "online": self.ask.online,
-            "local_model": self.ask.local_model,
+            "local_model": os.path.join(self.cwd, self.ask.local_model) if self.ask.local_model else "",
             "hub_model": self.ask.hub_model,
             "hub": hub_examples() if self.ask.online else {},
         }
-        environ = scratch.environment(self.environ, online=self.ask.online)
-        first = self._waiting[0]
-        try:
-            patient = Patient(self.python, write_plan(scratch.path, plan), environ, self.cwd, self._redactor.text)
-        except OSError as error:
-            self._over(first, StageRun(error="not-started", message=str(error), **_named(first)))
-            return
-        self._patient = patient
-        try:
-            self._follow(patient, deadline)
-        finally:
-            patient.stop()
-            self._patient = None
 
     def _follow(self, patient: Patient, deadline: float) -> None:
         step: Step | None = None
         began = time.monotonic()
         until = began + START_S
+        good = True
         while True:
             try:
-                said = patient.next(min(until, deadline) + GRACE_S)
+                said = patient.next(min(until + GRACE_S, deadline))
             except TimeoutError:
-                self._died(patient, step, None, time.monotonic() - began)
+                if not self._stopped:
+                    patient.abort(ABORT_S)
+                    self._died(patient, step, time.monotonic() - began, late=True)
+                return
+            if self._stopped:
                 return
             if said is None:
-                self._died(patient, step, patient.stop(END_S), time.monotonic() - began)
+                self._died(patient, step, time.monotonic() - began)
                 return
-            if said.end:
-                code = patient.stop(END_S)
-                if error_of(code) and self.stages:
-                    self._crashed_at_exit(patient, code)
+            if said.closed:  # its death will be heard of in a moment; what lives on will not answer any more
+                until = min(until, time.monotonic() + CLOSED_S - GRACE_S)
+            elif said.end:
+                self._ends(patient, deadline, good)
                 return
-            if said.begin:
-                step = self._step(said.begin)
-                began = time.monotonic()
-                until = began + step.deadline_s
-                self.on_stage(step.key, None)
-            elif said.done and step is not None:
-                self._done(patient, step, said)
+            elif said.again:
+                return
+            elif said.begin and step is None:
+                step = next((one for one in self._waiting if one.key == said.begin), None)
+                if step is not None:
+                    began = time.monotonic()
+                    until = began + step.deadline_s
+                    self._show(step.key, None)
+            elif said.done and step is not None and said.done == step.key:
+                stage = self._done(patient, step, said)
+                good = good and stage.outcome != "fail"
                 began, until, step = time.monotonic(), time.monotonic() + START_S, None
-                if self.refused:
-                    return
-                if self._skip_the_hopeless():
+                if self.refused or self._skip_the_hopeless():
                     return  # the child would go on with what means nothing now
 
-    def _step(self, key: str) -> Step:
-        return next(step for step in self._waiting if step.key == key)
-
-    def _done(self, patient: Patient, step: Step, said: Said) -> None:
+    def _done(self, patient: Patient, step: Step, said: Said) -> StageRun:
         stage = StageRun(
             outcome=said.outcome,
             seconds=said.seconds,
@@ -155,43 +196,66 @@ class Run:
             error=said.error,
             message=said.message,
             trace=said.trace,
-            deviations=[msgspec.convert(entry, Deviation) for entry in said.deviations],
+            deviations=[_deviation(entry) for entry in said.deviations],
             facts=said.facts,
             **_named(step),
         )
         if said.outcome == "fail":
-            stage.printed = patient.printed_in(step.key)
-        self.refused = said.refused
-        self._over(step, stage)
+            patient.printed.wait_for_end_of(step.key, READ_S)
+            stage.printed = patient.printed_in(step.key)[0]
+        self.refused = self._redactor.text(said.refused)
         if step.key == "device" and said.outcome == "pass":
-            names = str(said.facts.get("devices", "")).split()
-            self._waiting[:0] = [Step(f"device {name}", step.deadline_s) for name in names]
+            names = dict.fromkeys(str(said.facts.get("devices", "")).split())
+            place = self._waiting.index(step) + 1
+            self._waiting[place:place] = [Step(f"device {name}", step.deadline_s) for name in names]
+        self._over(step, stage)
+        return stage
 
-    def _died(self, patient: Patient, step: Step | None, code: int | None, seconds: float) -> None:
-        """The child is gone, or hangs, without having said how the stage went."""
+    def _died(self, patient: Patient, step: Step | None, seconds: float, *, late: bool = False) -> None:
+        """The child is gone without having said how the stage went; ``late``: it was ended at its deadline."""
         if self._stopped:
             return
-        if code is None:
-            patient.stop()
+        begun = step is not None
         step = step or (self._waiting[0] if self._waiting else None)
         if step is None:
             return
-        printed = patient.printed_in(step.key) or patient.printed_in("")
-        error = error_of(code) or "no-answer"
-        if any(line.startswith(TIMED_OUT) for line in printed):
+        printed, stack = patient.printed_in(step.key if begun else "")
+        error = "timeout" if late else error_of(patient.code) or "no-answer"
+        if patient.code == 1 and begun and time_was_over(stack) and seconds > 0.9 * step.deadline_s - 1.0:
             error = "timeout"  # its own watchdog ended it
-        message = "no answer within its deadline" if error == "timeout" else meaning(error)
+        if patient.code == 1 and begun and time_was_over(stack) and stack[0].startswith("Timeout ("):
+            error = "timeout"  # the same, when the time for all was over
+        if late and stack and stack[0].startswith("Fatal Python error: Aborted"):
+            del stack[0]  # that was the doctor's own signal
+        message = _unanswered(error, seconds, begun)
         stage = StageRun(outcome="fail", seconds=round(seconds, 3), error=error, message=message, **_named(step))
-        stage.printed, stage.trace = split_trace(printed)
+        stage.printed, stage.trace = printed, stack
         self._over(step, stage)
 
-    def _crashed_at_exit(self, patient: Patient, code: int | None) -> None:
-        """Everything passed and Python crashed while it ended: a script of the person's would, too."""
-        last = self.stages[-1]
-        stage = StageRun(name="exit", outcome="fail", error=error_of(code), message=meaning(error_of(code)))
-        stage.printed, stage.trace = split_trace(patient.printed_in(last.key))
+    def _ends(self, patient: Patient, deadline: float, good: bool) -> None:
+        """All stages are done: Python ends. Where it crashes or hangs meanwhile, a script of the person's would, too.
+
+        After a stage that failed nothing is said of it: it may follow from that.
+        """
+        began = time.monotonic()
+        limit = min(END_S, max(0.0, deadline - began))
+        if not patient.gone_within(limit):
+            if limit < END_S:
+                return  # there was no time to see
+            patient.abort(ABORT_S)
+        seconds = time.monotonic() - began
+        printed, stack = patient.printed_in("exit")
+        error = error_of(patient.code)
+        if patient.code == 1 and time_was_over(stack):
+            error = "timeout"
+        if not error or self._stopped or not good:
+            return
+        message = meaning(error) or f"Python did not end in {seconds:.0f} s" * (error == "timeout")
+        stage = StageRun(name="exit", outcome="fail", seconds=round(seconds, 3), error=error, message=message)
+        stage.printed, stage.trace = printed, stack
         self._redactor.stage(stage)
         self.stages.append(stage)
+        self._show(stage.key, stage)
 
     # -- what is done and what is left --------------------------------------------------------------------------------
 
@@ -199,7 +263,15 @@ class Run:
         self._waiting.remove(step)
         self._redactor.stage(stage)
         self.stages.append(stage)
-        self.on_stage(step.key, stage)
+        self._show(step.key, stage)
+
+    def _show(self, key: str, stage: StageRun | None) -> None:
+        if self.on_stage is None or self._stopped:
+            return
+        try:
+            self.on_stage(key, stage)
+        except Exception as error:  # a terminal that is gone must not cost the answers
+            self.view_error, self.on_stage = error, None
 
     def _skip_the_hopeless(self) -> bool:
         """Skip what means nothing after what went wrong; whether there was such a thing."""
@@ -222,9 +294,17 @@ def _named(step: Step) -> dict[str, Any]:
     return {"name": name, "subject": subject}
 
 
-def split_trace(printed: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What was printed, and the stacks that faulthandler printed, apart."""
-    for place, line in enumerate(printed):
-        if line.startswith((TIMED_OUT, "Fatal Python error:", "Windows fatal exception:")):
-            return list(printed[:place]), list(printed[place:])
-    return list(printed), []
+def _deviation(entry: Mapping[str, Any]) -> Deviation:
+    try:
+        return msgspec.convert(entry, Deviation, strict=False)
+    except msgspec.ValidationError:
+        return Deviation(str(entry.get("what") or "a result"))
+
+
+def _unanswered(error: str, seconds: float, begun: bool) -> str:
+    """What is said of a stage whose process is gone."""
+    if error == "timeout":
+        return f"no end after {seconds:.0f} s" if begun else f"the first stage had not begun after {seconds:.0f} s"
+    if error == "no-answer":
+        return "Python ended without an error, and without an answer"
+    return meaning(error) if begun else "Python ended before a stage had begun"

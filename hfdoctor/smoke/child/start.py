@@ -1,7 +1,7 @@
 """Started by path in the target interpreter: ``python -B start.py PLAN.json``.
 
-Everything of the standard library that the stages need is imported before the person's folder comes onto sys.path: a
-``random.py`` there must trip the libraries, as it does for the person, and not the doctor.
+The stages and all that they take from the standard library are loaded before the person's folder comes onto sys.path:
+a ``random.py`` there must trip the libraries, as it does for the person, and not the doctor.
 """
 
 from __future__ import annotations
@@ -9,26 +9,32 @@ from __future__ import annotations
 import os
 import sys
 
+#: what a script finds loaded when it begins
+BEFORE = frozenset(sys.modules)
+NAME = "hfdoctor_smoke"
 
-def load() -> object:
-    """The package that this file lies in, under a name of its own, without a place on sys.path."""
-    import importlib
-    import importlib.util
 
+def register() -> None:
+    """Make the package that this file lies in importable as hfdoctor_smoke, without a place on sys.path.
+
+    A process that multiprocessing spawns runs this file again, under another name, and finds our classes by it.
+    """
     here = os.path.dirname(os.path.abspath(__file__))
-    name = "hfdoctor_smoke"
-    spec = importlib.util.spec_from_file_location(
-        name, os.path.join(here, "__init__.py"), submodule_search_locations=[here]
-    )
-    assert spec is not None and spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules[name] = package
-    spec.loader.exec_module(package)
-    return importlib.import_module(name + ".main")
+    package = type(sys)(NAME)
+    package.__path__ = [here]
+    package.__file__ = os.path.join(here, "__init__.py")
+    sys.modules[NAME] = package
 
 
+def leave_path() -> None:
+    """Take the folder of this file off sys.path, where Python put it: its names are those of libraries, too."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [entry for entry in sys.path if not entry or os.path.abspath(entry) != here]
+
+
+register()
 if __name__ == "__main__":
-    if sys.path and os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
-        del sys.path[0]  # Python put it there
-    main = load()
-    main.main(sys.argv[1])  # type: ignore[attr-defined]
+    leave_path()
+    from hfdoctor_smoke.main import main  # type: ignore[import-not-found]
+
+    main(sys.argv[1], BEFORE)
