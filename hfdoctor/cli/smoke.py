@@ -157,5 +157,5 @@ def _narrowed(policy: Policy, snapshot: Snapshot) -> Policy:
 
     from ..conditions.catalogue import CATALOGUE
 
-    own = frozenset(condition.id for condition in CATALOGUE if condition.reads[0] == "smoke")
+    own = frozenset(condition.id for condition in CATALOGUE if condition.family == "smoke")
     return msgspec.structs.replace(policy, select=own)
