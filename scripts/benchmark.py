@@ -22,6 +22,7 @@ from pathlib import Path
 
 from benchmark_family import family_cost, judged
 from benchmark_library import measured
+from benchmark_smoke import smoke_cost
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = "import click, rich.console, psutil, packaging.requirements, msgspec"
@@ -145,6 +146,7 @@ def main() -> int:
         )
         limits.append(judged(family_cost(report.stdout, shares, environ, rounds), report.stdout))
         limits += measured(arguments.library)
+        limits += smoke_cost(program(arguments.env, "python"), environ, rounds)
         print()
         for text, held in limits:
             print(f"{'ok  ' if held else 'OVER'}  {text}")
