@@ -12,6 +12,8 @@ from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Ste
 from .reinstall import WORDS, reinstall
 from .seen_imports import WORDS as IMPORT_WORDS
 from .seen_imports import import_failure, may_be_error, seen_working
+from .seen_stages import WORDS as SEEN_WORDS
+from .seen_stages import Seen, damaged_by, failures_of, package_in
 
 #: kinds of environments that no other package manager fills
 VENVS = ("venv", "uv", "pipx")
@@ -42,9 +44,10 @@ def _broken_install(s: Snapshot, goal: Goal) -> Verdict:
             fails.append(trouble)
     fails += _orphans(s, goal)
     fails += _leftovers(s, goal)
-    failure = import_failure(s, goal, {str(fail.fields.get("package")) for fail in fails})
+    failure = import_failure(s, {str(fail.fields.get("package")) for fail in fails if fail.severity != "note"})
     if failure:
         fails.insert(0, failure)
+    fails = _seen(s, fails)
     if fails:
         return fails
     for fact in (s.packages.files, s.packages.leftovers, s.packages.orphans):
@@ -71,6 +74,34 @@ def _severity(s: Snapshot, goal: Goal, name: str, required: bool) -> Severity:
     """An error where what the person asked for needs the package and was not seen working in spite of it."""
     wanted = required or name in goal.packages
     return "error" if wanted and may_be_error(s) and not seen_working(s, goal, name) else "warning"
+
+
+# -- what was seen failing --------------------------------------------------------------------------------------------
+
+
+def _seen(s: Snapshot, fails: list[Fail]) -> list[Fail]:
+    """The findings, and what failed for damage as evidence of the one that it comes from: one cause, one finding."""
+    for seen in failures_of(s, "broken-install"):
+        if any(clue.fact is seen.fact and clue.value == seen.key for fail in fails for clue in fail.clues):
+            continue
+        named = [*damaged_by(s, seen), package_in(s, seen)]
+        own = next((fail for name in named for fail in fails if name and fail.fields.get("package") == name), None)
+        if own is None:
+            fails.insert(0, _seen_alone(s, seen, next((name for name in named if name), "")))
+        else:
+            own.clues = [seen.clue(), *own.clues]
+            own.basis = "observed"
+            own.severity = "error" if seen.severity == "error" else own.severity
+            fails.sort(key=lambda fail: fail is not own)
+    return fails
+
+
+def _seen_alone(s: Snapshot, seen: Seen, package: str) -> Fail:
+    """A failure that only damage explains, where the lists of files show none: not every file is in one."""
+    entry = s.packages.installed().get(package)
+    fields: dict[str, Plain] = {"doing": seen.doing, "package": package or "a library"}
+    treatment = Treatment("confirm", reinstall(s, entry)) if entry else None
+    return Fail("seen_alone", seen.severity, "observed", [seen.clue()], fields, treatment)
 
 
 # -- two versions at once ---------------------------------------------------------------------------------------------
@@ -294,11 +325,13 @@ BROKEN_INSTALL = Condition(
     id="broken-install",
     family="installation",
     title="An installed package is not whole",
-    reads=("packages", "target"),
+    reads=("packages", "target", "smoke"),
     detect=_broken_install,
     words={
         **WORDS,
         **IMPORT_WORDS,
+        **SEEN_WORDS,
+        "seen_alone": "{package} is damaged: {doing} fails as only a damaged file makes it fail",
         "nothing_installed": "nothing is installed",
         "whole": "{packages} packages are described soundly and {files} files are there as they were installed",
         "harmless": "{count} files of {package} differ from what was installed; none of them stops anything",

@@ -17,9 +17,12 @@ from . import (
     gpu_driver,
     gpu_reach,
     gpu_required,
+    gpu_runtime,
     hub,
     installation,
     limits,
+    memory,
+    model_types,
     network,
     optional_packages,
     platform_fit,
@@ -36,6 +39,7 @@ from . import (
     wsl_gpu,
 )
 from .model import Condition
+from .stage_findings import with_stages
 
 FAMILIES: tuple[tuple[Condition, ...], ...] = (
     python_environment.CONDITIONS,
@@ -44,6 +48,7 @@ FAMILIES: tuple[tuple[Condition, ...], ...] = (
     versions.CONDITIONS,
     torch_pairs.CONDITIONS,
     optional_packages.CONDITIONS,
+    model_types.CONDITIONS,
     cuda_mixed.CONDITIONS,
     cuda_missing.CONDITIONS,
     dll_load.CONDITIONS,
@@ -58,17 +63,19 @@ FAMILIES: tuple[tuple[Condition, ...], ...] = (
     wsl_gpu.CONDITIONS,
     rocm.CONDITIONS,
     gpu_required.CONDITIONS,
+    gpu_runtime.CONDITIONS,
     hub.CONDITIONS,
     cache.CONDITIONS,
     cache_places.CONDITIONS,
     storage.CONDITIONS,
     network.CONDITIONS,
     limits.CONDITIONS,
+    memory.CONDITIONS,
     windows.CONDITIONS,
     smoke_stages.CONDITIONS,
 )
 
-CATALOGUE: tuple[Condition, ...] = tuple(condition for family in FAMILIES for condition in family)
+CATALOGUE: tuple[Condition, ...] = tuple(with_stages(condition) for family in FAMILIES for condition in family)
 
 
 def page(condition_id: str) -> str:

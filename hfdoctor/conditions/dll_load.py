@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..facts.sections.native import LinkProblem
-from ..facts.sections.packages import Distribution, ImportTrial
+from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
 from .cuda_names import family_of
 from .install_steps import install
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .reinstall import WORDS, reinstall, torch_index
 from .seen_imports import may_be_error
+from .seen_stages import Seen, failures
 from .told_packages import known_from_text
 
 #: the Visual C++ runtime's: a condition of its own
@@ -60,7 +61,7 @@ def _dll_load(s: Snapshot, goal: Goal) -> Verdict:
     if trial is None and not problems:
         told = s.native.linkage.or_absent()
         return Pass(max(1, told.examined if told else 1), [Clue(s.native.linkage)])
-    clues = [] if trial is None else [_seen(s, trial)]
+    clues = [] if trial is None else [_seen(trial)]
     clues += [_clue(s, one) for one in problems[:6]]
     first = problems[0] if problems else None
     fields: dict[str, Plain] = {"needs": _name(first.needs) if first else "", "library": _file(trial, first)}
@@ -79,18 +80,17 @@ def _ours(problem: LinkProblem) -> bool:
     return problem.kind != "missing" or not family_of(problem.needs)
 
 
-def _trial(s: Snapshot) -> ImportTrial | None:
-    for trial in s.packages.imports.maybe() or ():
-        if not trial.ok and re.search(_WINERROR, f"{trial.message}\n{trial.stderr}"):
-            return trial
-    return None
+def _trial(s: Snapshot) -> Seen | None:
+    """The failure of torch that Windows' loader ended."""
+    return next((one for one in failures(s) if re.search(_WINERROR, one.text) and _of_torch(one)), None)
 
 
-def _seen(s: Snapshot, trial: ImportTrial) -> Clue:
-    lines = f"{trial.message}\n{trial.stderr}".splitlines()
-    line = next((line for line in lines if re.search(_WINERROR, line)), trial.message)
-    fields: dict[str, Plain] = {"package": trial.package, "message": " ".join(line.split())[:200]}
-    return Clue(s.packages.imports, trial.package, "seen", fields)
+def _of_torch(seen: Seen) -> bool:
+    return seen.package in ("torch", "transformers", "") or bool(re.search(r"[\\/]torch[\\/]lib[\\/]", seen.text))
+
+
+def _seen(seen: Seen) -> Clue:
+    return Clue(seen.fact, seen.key, "seen", {"doing": seen.doing, "message": seen.line(_WINERROR)})
 
 
 def _clue(s: Snapshot, problem: LinkProblem) -> Clue:
@@ -107,9 +107,9 @@ def _name(library: str) -> str:
     return library.replace("\\", "/").rpartition("/")[2]
 
 
-def _file(trial: ImportTrial | None, problem: LinkProblem | None) -> str:
+def _file(trial: Seen | None, problem: LinkProblem | None) -> str:
     """The library that Windows names: torch's own, which is there."""
-    match = re.search(r"Error loading \"([^\"]+)\"", f"{trial.message}\n{trial.stderr}") if trial else None
+    match = re.search(r"Error loading \"([^\"]+)\"", trial.text) if trial else None
     return _name(match[1]) if match else _name(problem.library) if problem else "one of torch's libraries"
 
 
@@ -126,7 +126,7 @@ DLL_LOAD_FAILED = Condition(
     id="dll-load-failed",
     family="gpu",
     title="Windows cannot load one of torch's libraries",
-    reads=("packages", "native", "machine", "target"),
+    reads=("packages", "native", "machine", "target", "smoke"),
     detect=_dll_load,
     words={
         **{key: text for key, text in WORDS.items() if key.startswith("reinstall")},
@@ -138,7 +138,7 @@ DLL_LOAD_FAILED = Condition(
         "wrong_architecture": "torch cannot be imported: {needs} is for another kind of processor",
         "truncated": "torch cannot be imported: {needs} is cut short",
         "not_named": "torch cannot be imported: Windows cannot load {library}",
-        "seen": "importing {package} failed: {message}",
+        "seen": "{doing} failed: {message}",
         "is_missing": "{needs} is missing; it is needed by {chain}",
         "is_wrong_architecture": "{found} is for another kind of processor; it is needed by {chain}",
         "is_truncated": "{found} is cut short; it is needed by {chain}",

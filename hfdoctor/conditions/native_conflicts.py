@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..facts.sections.packages import Distribution, ImportTrial, OpenMPRuntime
+from ..facts.sections.packages import Distribution, OpenMPRuntime
 from ..facts.snapshot import Snapshot
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .reinstall import python_of
-from .seen_imports import explained_elsewhere, may_be_error
+from .seen_imports import may_be_error
+from .seen_stages import first_of
 from .told_packages import known_from_text, torch_told
-
-
-def _trial_of(s: Snapshot, condition: str) -> ImportTrial | None:
-    """The import that failed for what ``condition`` is about (``--deep``)."""
-    for trial in s.packages.imports.maybe() or ():
-        if not trial.ok and explained_elsewhere(trial) == condition:
-            return trial
-    return None
-
 
 # -- numpy-abi --------------------------------------------------------------------------------------------------------
 
@@ -29,28 +21,28 @@ def _numpy_abi(s: Snapshot, goal: Goal) -> Verdict:
     if numpy is None:
         return Skip("no_numpy")
     major = numpy.version.partition(".")[0]
-    trial = _trial_of(s, "numpy-abi")
-    if trial is None and known_from_text(s):
+    seen = first_of(s, "numpy-abi")
+    if seen is None and known_from_text(s):
         return _numpy_told(s, installed, numpy, major)
-    clients = s.packages.numpy_clients.maybe() if trial else s.packages.numpy_clients.need()
+    clients = s.packages.numpy_clients.maybe() if seen else s.packages.numpy_clients.need()
     # modules built with NumPy 2 run on NumPy 1 too, as far as their metadata allow
     old = [client for client in clients or () if client.built_with == "1" and major not in ("", "0", "1")]
-    if trial is None and not old:
+    if seen is None and not old:
         return Pass(max(1, len(clients or ())), [Clue(s.packages.numpy_clients, says="fits", fields={"numpy": major})])
-    package = old[0].package if old else (trial.package.partition(".")[0] if trial else "")
+    package = old[0].package if old else (seen.package if seen else "")
     fields: dict[str, Plain] = {"package": package, "numpy": numpy.version}
     entry = installed.get(package)
     version = entry.version if entry else (torch_told(s) or "" if package == "torch" and known_from_text(s) else "")
-    fields["what"] = f"{package} {version}".strip()
+    fields["what"] = f"{package} {version}".strip() or "a compiled module"
     clues = []
-    if trial:
-        message = " ".join((trial.message or trial.stderr).split())[:200]
-        clues.append(Clue(s.packages.imports, trial.package, "seen", {"package": package, "message": message}))
+    if seen:
+        message = seen.line() if seen.message else " ".join(" ".join(seen.printed).split())[:200]
+        clues.append(Clue(seen.fact, seen.key, "seen", {"doing": seen.doing, "message": message}))
     clues += [Clue(s.packages.numpy_clients, client.path, "built", {"path": client.path}) for client in old]
     clues.append(Clue(s.packages.distributions, numpy.version, "installed", {"numpy": numpy.version}))
     treatment = Treatment("confirm", _numpy_cure(s, installed, package))
-    if trial:
-        return Fail("abi", "error", "observed", clues, fields, treatment, len(clues))
+    if seen:
+        return Fail("abi", seen.severity, "observed", clues, fields, treatment, len(clues))
     if s.packages.imported("torch.numpy") and package == "torch":
         return Pass(len(old), [Clue(s.packages.imports, "torch.numpy", "works", fields)])
     if s.packages.imported(package) and package != "torch":
@@ -100,7 +92,7 @@ NUMPY_ABI = Condition(
     id="numpy-abi",
     family="installation",
     title="A compiled module was built for NumPy 1, and NumPy 2 is installed",
-    reads=("packages", "target", "machine"),
+    reads=("packages", "target", "machine", "smoke"),
     detect=_numpy_abi,
     words={
         "no_numpy": "NumPy is not installed",
@@ -112,7 +104,7 @@ NUMPY_ABI = Condition(
         "was not told",
         "row": "torch {version} was published for NumPy 1 ({source}, read {as_of})",
         "abi": "{what} was compiled for NumPy 1 and cannot use NumPy {numpy}",
-        "seen": "using {package} fails: {message}",
+        "seen": "{doing} fails: {message}",
         "built": "{path} asks for NumPy 1's module only",
         "installed": "NumPy {numpy} is installed",
         "older_numpy": "go back to NumPy 1",
@@ -125,25 +117,24 @@ NUMPY_ABI = Condition(
 
 
 def _openmp_duplicate(s: Snapshot, goal: Goal) -> Verdict:
-    trial = _trial_of(s, "openmp-duplicate")
-    runtimes = s.packages.openmp.need() if trial is None else s.packages.openmp.maybe() or []
+    seen = first_of(s, "openmp-duplicate")
+    runtimes = s.packages.openmp.need() if seen is None else s.packages.openmp.maybe() or []
     kmp = [runtime for runtime in runtimes if runtime.family in ("intel", "llvm")]
     clues = [
         Clue(s.packages.openmp, runtime.path, "copy", {"path": runtime.path, "package": runtime.package})
         for runtime in kmp
     ]
-    if trial:
-        lines = [line for line in trial.stderr.splitlines() if "OMP: Error #15" in line] or [trial.error]
-        seen = Clue(s.packages.imports, trial.package, "seen", {"package": trial.package, "message": lines[0][:200]})
-        found = [seen, *clues]
-        return Fail("aborts", "error", "observed", found, {"package": trial.package}, _openmp_cure(s), 1 + len(kmp))
+    if seen:
+        fields: dict[str, Plain] = {"doing": seen.doing, "message": seen.line("OMP: Error #15")}
+        found = [Clue(seen.fact, seen.key, "seen", fields), *clues]
+        return Fail("aborts", seen.severity, "observed", found, fields, _openmp_cure(s), 1 + len(kmp))
     if not runtimes:
         return Skip("no_openmp")
     os = s.machine.os.need()
     mkl = _second_intel(s, runtimes) if os.system == "windows" else None
     if mkl is None or _allowed(s):
         return Pass(len(runtimes), clues)
-    fields: dict[str, Plain] = {"package": mkl.name}
+    fields = {"package": mkl.name}
     clues.append(Clue(s.packages.distributions, mkl.path, "mkl", fields))
     return Fail("may_abort", "warning", "derived", clues, fields, _openmp_cure(s), len(runtimes))
 
@@ -183,13 +174,13 @@ OPENMP_DUPLICATE = Condition(
     id="openmp-duplicate",
     family="installation",
     title="Two copies of an OpenMP runtime meet in one process",
-    reads=("packages", "target", "machine", "settings"),
+    reads=("packages", "target", "machine", "settings", "smoke"),
     detect=_openmp_duplicate,
     words={
         "no_openmp": "no package brings an OpenMP runtime",
-        "aborts": "importing {package} ends with OMP: Error #15: two OpenMP runtimes meet in one process",
+        "aborts": "{doing} ends with OMP: Error #15: two OpenMP runtimes meet in one process",
         "may_abort": "{package} from conda and torch from pip each load their own libiomp5md.dll: OMP: Error #15",
-        "seen": "importing {package}: {message}",
+        "seen": "{doing}: {message}",
         "copy": "{path}",
         "mkl": "conda's {package} computes with MKL, which loads the copy in Library\\bin",
         "pip_numpy": "replace conda's NumPy by the one from PyPI, which loads no OpenMP runtime",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 
-from ..facts.sections.packages import ImportTrial
 from ..facts.snapshot import Snapshot
 from .closure import closure_of
 from .install_steps import install
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
 from .requirement_lines import fits, normalised
+from .seen_stages import Seen, cause, failures
 
 _NO_MODULE = re.compile(r"No module named '(\w+)")
-_REQUIRES_LIBRARY = re.compile(r"requires the (\S+) library but it was not found in your environment")
+_REQUIRES_LIBRARY = re.compile(
+    r"requires the (\S+) library but it was not found in your environment"
+    r"|packages that were not found in your environment: ([\w-]+)"
+    r"|\brequires `?([A-Za-z][\w-]*)(?:[<>=]=?[\w.]+)?`?"
+)
 #: module (lower case) -> the distribution that has it. A name that is not here may belong to anybody on the index:
 #: then no command is given
 DISTRIBUTION_OF = {
@@ -39,31 +43,34 @@ _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 
 
 def _missing_optional(s: Snapshot, goal: Goal) -> Verdict:
-    trials = s.packages.imports.maybe()
-    if trials is None:
+    trials = [trial.package for trial in s.packages.imports.maybe() or ()]
+    trials += [stage.key for stage in s.smoke.stages.maybe() or () if stage.outcome != "skip"]
+    if not trials:
         return Skip("not_tried")
     installed = s.packages.installed()
     declared = {ask.name for ask in closure_of(s, goal.packages).asks}
-    for trial in trials:
-        module = "" if trial.ok else _module_missed(trial)
+    for seen in failures(s):
+        module = _module_missed(seen)
         name = DISTRIBUTION_OF.get(module.lower(), normalised(module))
         # what a package declares as required is dependency-conflict's; what is there and not found, broken-install's
-        if not module or name in declared or name in installed or normalised(trial.package.partition(".")[0]) == name:
+        if not module or name in declared or name in installed or normalised(seen.package) == name:
             continue
-        fields: dict[str, Plain] = {"package": trial.package, "module": module, "distribution": name}
-        message = " ".join((trial.message or trial.stderr).split())[:200]
-        clue = Clue(s.packages.imports, trial.package, "seen", {**fields, "message": message})
+        if cause(s, seen) != "missing-optional-dependency":
+            continue
+        fields: dict[str, Plain] = {"doing": seen.doing, "module": module, "distribution": name}
+        clue = Clue(seen.fact, seen.key, "seen", {**fields, "message": seen.line()})
         step = Step(install(s, [name]), "add", fields, network=True)
-        if module.lower() not in DISTRIBUTION_OF:
+        if module.lower() not in DISTRIBUTION_OF and not seen.lacks:
             step = Step(says="find", fields=fields)
-        return Fail("missing", "error", "observed", [clue], fields, Treatment("confirm", [step]))
-    return Pass(max(1, len(trials)), [Clue(s.packages.imports, [trial.package for trial in trials])])
+        return Fail("missing", seen.severity, "observed", [clue], fields, Treatment("confirm", [step]))
+    return Pass(len(trials), [Clue(s.packages.imports if s.packages.imports.known else s.smoke.stages, trials)])
 
 
-def _module_missed(trial: ImportTrial) -> str:
-    text = f"{trial.message}\n{trial.stderr}"
-    match = _REQUIRES_LIBRARY.search(text) or _NO_MODULE.search(text)
-    return match[1] if match else ""
+def _module_missed(seen: Seen) -> str:
+    if seen.lacks:
+        return seen.lacks
+    match = _REQUIRES_LIBRARY.search(seen.words) or _NO_MODULE.search(seen.words)
+    return next((name for name in match.groups() if name), "") if match else ""
 
 
 # -- hf-transfer-missing ----------------------------------------------------------------------------------------------
@@ -151,13 +158,13 @@ MISSING_OPTIONAL = Condition(
     id="missing-optional-dependency",
     family="packages",
     title="A package that is needed here is not installed, and no metadata asks for it",
-    reads=("packages", "target"),
+    reads=("packages", "target", "smoke"),
     detect=_missing_optional,
     words={
         "not_tried": "what a program needs beyond the declared requirements shows only when it runs; "
         "--deep tries the imports",
-        "missing": "importing {package} fails: it needs {module}, which is not installed",
-        "seen": "importing {package} said: {message}",
+        "missing": "{doing} fails: it needs {module}, which is not installed",
+        "seen": "{doing} said: {message}",
         "add": "install {distribution}",
         "find": "find out which package has the module {module} (often one of that name) and install it",
     },

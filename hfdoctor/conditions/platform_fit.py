@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..facts.sections.native import LinkProblem
-from ..facts.sections.packages import Distribution, ImportTrial
+from ..facts.sections.packages import Distribution
 from ..facts.sections.target import Interpreter
 from ..facts.snapshot import Snapshot
 from .closure import closure_of
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .requirement_lines import fits
-from .seen_imports import explained_elsewhere, may_be_error
+from .seen_imports import may_be_error
+from .seen_stages import Seen, first_of
 
 _GLIBC_TAG = r"-manylinux_(\d+)_(\d+)_\w+\Z"
 _MUSL_TAG = r"-musllinux_(\d+)_(\d+)_\w+\Z"
@@ -28,7 +29,7 @@ _GLIBC_MESSAGE = r"version `((?:GLIBC(?:XX)?|CXXABI)_[\d.]+)' not found(?: \(req
 def _glibc(s: Snapshot, goal: Goal) -> Verdict:
     if s.machine.os.need().system != "linux":
         return Skip("not_linux")
-    seen = _seen(s, "glibc-too-old")
+    seen = first_of(s, "glibc-too-old")
     if seen:
         return _glibc_seen(s, seen)
     lacking = [] if s.packages.imported("torch") else _lacking_versions(s)
@@ -151,19 +152,19 @@ def _glibc_fail(
     return Fail(says, severity, "derived", clues, fields, Treatment("print-only", [step]), len(bad))
 
 
-def _glibc_seen(s: Snapshot, trial: ImportTrial) -> Fail:
-    text = f"{trial.message}\n{trial.stderr}"
-    match = re.search(_GLIBC_MESSAGE, text)
+def _glibc_seen(s: Snapshot, seen: Seen) -> Fail:
+    match = re.search(_GLIBC_MESSAGE, seen.text)
+    lacking = re.search(r"lib(?:stdc\+\+|gcc_s)\.so\.\d+|ld-linux[\w.-]*", seen.text)
     fields: dict[str, Plain] = {
-        "package": trial.package,
-        "symbol": match[1] if match else "a newer GLIBC",
-        "message": " ".join((match[0] if match else text).split())[:200],
+        "doing": seen.doing,
+        "symbol": match[1] if match else lacking[0] if lacking else "a newer GLIBC",
+        "message": " ".join(match[0].split())[:200] if match else seen.line(),
     }
-    clue = Clue(s.packages.imports, trial.package, "seen", fields)
+    clue = Clue(seen.fact, seen.key, "seen", fields)
     # GLIBCXX is the C++ library's, which an environment can bring along
-    says = "newer_cxx" if "GLIBCXX" in str(fields["symbol"]) else "newer_system"
+    says = "newer_cxx" if re.match(r"GLIBCXX|CXXABI|lib", str(fields["symbol"])) else "newer_system"
     treatment = Treatment("print-only", [Step(says=says, fields=fields)])
-    return Fail("not_found", "error", "observed", [clue], fields, treatment)
+    return Fail("seen_not_found", seen.severity, "observed", [clue], fields, treatment)
 
 
 def _before_installing(
@@ -214,15 +215,15 @@ OBSERVED_FEATURES = frozenset({"ssse3", "sse4_1", "sse4_2", "avx", "avx2"})
 
 
 def _illegal_instruction(s: Snapshot, goal: Goal) -> Verdict:
-    seen = _seen(s, "illegal-instruction")
+    seen = first_of(s, "illegal-instruction")
     if seen:
-        fields: dict[str, Plain] = {"package": seen.package, "error": seen.error}
-        clues = [Clue(s.packages.imports, seen.package, "killed", fields)]
+        fields: dict[str, Plain] = {"doing": seen.doing, "package": seen.package or "torch", "error": seen.error}
+        clues = [Clue(seen.fact, seen.key, "killed", fields)]
         features = s.machine.cpu_features.maybe()
         if features is not None:
             clues.append(Clue(s.machine.cpu_features, features, "cpu_has", {"features": ", ".join(features)}))
         treatment = Treatment("print-only", [Step(says="other_build", fields=fields)])
-        return Fail("kills", "error", "observed", clues, fields, treatment)
+        return Fail("kills", seen.severity, "observed", clues, fields, treatment)
     told = s.target.interpreter.need()
     if (told.machine or s.machine.architecture.need()).lower() not in ("x86_64", "amd64"):
         return Skip("not_x86")
@@ -258,13 +259,6 @@ def _illegal_instruction(s: Snapshot, goal: Goal) -> Verdict:
     return Pass(len(known), [Clue(s.machine.cpu_features)])
 
 
-def _seen(s: Snapshot, condition: str) -> ImportTrial | None:
-    for trial in s.packages.imports.maybe() or ():
-        if not trial.ok and explained_elsewhere(trial) == condition:
-            return trial
-    return None
-
-
 # -- pip-too-old ------------------------------------------------------------------------------------------------------
 
 #: the first pip that knows the manylinux_2_28 names of today's wheels; it is history
@@ -293,7 +287,7 @@ GLIBC_TOO_OLD = Condition(
     id="glibc-too-old",
     family="packages",
     title="A compiled package needs another or a newer C library than this system has",
-    reads=("packages", "machine", "target", "native"),
+    reads=("packages", "machine", "target", "native", "smoke"),
     detect=_glibc,
     words={
         "not_linux": "only Linux has several C libraries",
@@ -307,7 +301,8 @@ GLIBC_TOO_OLD = Condition(
         "no_file": "{library} asks for {wanted}, which is in no folder that the loader searches",
         "built_for": "{package} {package_version} was built for {needed} or newer, by the tags in its WHEEL file",
         "libc_is": "the C library is {family} {version}",
-        "seen": "importing {package} failed: {message}",
+        "seen_not_found": "{doing} fails: this system lacks {symbol}",
+        "seen": "{doing} failed: {message}",
         "row": "{package} {newest} is published for {platforms}; the newest for this system: {release} "
         "(as of {as_of}, {source})",
         "newer_system": "use a newer Linux, or a container of one: the C library cannot be replaced by itself",
@@ -320,14 +315,14 @@ ILLEGAL_INSTRUCTION = Condition(
     id="illegal-instruction",
     family="packages",
     title="The processor lacks instructions that a compiled package uses",
-    reads=("packages", "machine", "target"),
+    reads=("packages", "machine", "target", "smoke"),
     detect=_illegal_instruction,
     words={
         "not_x86": "only x86-64 processors differ in what the wheels need",
         "other_features": "the features that are known are those of another kind of processor",
         "nothing_known": "of no installed package is it known what it needs of the processor",
-        "kills": "importing {package} is ended by the processor: it does not know an instruction ({error})",
-        "killed": "importing {package} ended with {error}",
+        "kills": "{doing} is ended by the processor: it does not know an instruction ({error})",
+        "killed": "{doing} ended with {error}",
         "lacks": "{package} {version} needs {lacking}, which this processor does not offer",
         "cpu_has": "the processor offers: {features}",
         "cpu_lacks": "the processor does not offer {lacking}",

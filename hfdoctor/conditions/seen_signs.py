@@ -34,6 +34,7 @@ _LOCAL = ("local",)
 SIGNS: tuple[Sign, ...] = (
     # -- how the process ended ----------------------------------------------------------------------------------------
     Sign("illegal-instruction", r"^(?:signal SIGILL|exit 0xC000001D)\b"),
+    Sign("illegal-instruction", r"was built with baseline optimizations"),
     Sign("out-of-memory", r"^exit 0xC0000017\b"),
     Sign("windows-pagefile", r"^exit 0xC000012D\b"),
     Sign("dll-load-failed", r"^exit 0x(?:C0000135|C0000139|C0000142|C06D007E|C06D007F)\b"),
@@ -161,7 +162,7 @@ def condition_for(error: str, message: str, printed: Iterable[str], stage: str) 
 
     ``stage`` is its name (``import``, ``local``, ...), ``printed`` the lines that were printed meanwhile.
     """
-    if not error or error in SILENT:
+    if error in SILENT:
         return ""
     lines = list(printed)
     text = f"{error}: {message}"

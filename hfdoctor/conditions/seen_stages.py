@@ -17,9 +17,9 @@ from ..facts.sections.packages import ImportTrial
 from ..facts.sections.smoke import StageRun
 from ..facts.snapshot import Snapshot
 from .closure import FAMILY
-from .model import Clue, Plain, Severity
+from .model import Clue, Pass, Plain, Severity
 from .requirement_lines import normalised
-from .seen_signs import condition_for, is_death
+from .seen_signs import condition_for, is_death, last_words
 
 #: the templates for what was seen; a condition that shows it takes these into its words
 WORDS: Mapping[str, str] = {
@@ -41,6 +41,7 @@ _CRASHES = (
 )
 _NO_MODULE = r"No module named '([\w.]+)'"
 _NO_DISTRIBUTION = r"The '([\w.-]+)[^']*' distribution was not found"
+_WANTED = r"\brequires `?([A-Za-z][\w-]*)(?:[<>=]=?[\w.]+)?`?"
 _NAMED = r"([\w.-]+)[^\n]* is required for a normal functioning of this module, but found "
 
 
@@ -74,6 +75,12 @@ class Seen(msgspec.Struct, frozen=True):
         return "\n".join((f"{self.error}: {self.message}", *self.printed))
 
     @property
+    def words(self) -> str:
+        """What is to be judged: error and message, and of a process that died what it said last."""
+        said = f"{self.error}: {self.message}"
+        return "\n".join((said, *last_words(self.printed))) if self.died else said
+
+    @property
     def severity(self) -> Severity:
         """An error, save in a stage that nobody needs."""
         return "warning" if self.stage in OPTIONAL else "error"
@@ -93,13 +100,19 @@ class Seen(msgspec.Struct, frozen=True):
 def speaks_of(seen: StageRun | ImportTrial) -> str:
     """The id of the condition that a failure speaks of by its own words; "" if it fits none, or did not fail."""
     if isinstance(seen, ImportTrial):
-        error = "" if seen.ok else seen.error
-        return condition_for(error, seen.message, seen.stderr.splitlines(), "import")
+        return "" if seen.ok else condition_for(seen.error, seen.message, seen.stderr.splitlines(), "import")
     if seen.outcome != "fail" or seen.name == "hub":
         return ""
     if seen.name == "import" and seen.error == "not installed":
-        return "not-installed"
+        return _not_installed(seen.subject)
     return BY_ERROR.get(seen.error) or condition_for(seen.error, seen.message, seen.printed, seen.name)
+
+
+def _not_installed(package: str) -> str:
+    """What a person asked for by name is told as such; the others are what those require."""
+    from .smoke_stages import ASKED_FOR
+
+    return "not-installed" if package in ASKED_FOR else "dependency-conflict"
 
 
 def failures(s: Snapshot) -> list[Seen]:
@@ -122,6 +135,14 @@ def failures_of(s: Snapshot, condition: str) -> Iterator[Seen]:
 def first_of(s: Snapshot, condition: str) -> Seen | None:
     """The first failure that ``condition`` is about."""
     return next(failures_of(s, condition), None)
+
+
+def ran(s: Snapshot) -> Pass | None:
+    """A pass for all that ran; None where nothing was run. Raises FactMissing where it is not known how that went."""
+    if s.smoke.stages.status == "not-run":
+        return None
+    done = [stage.key for stage in s.smoke.stages.or_absent() or () if stage.outcome != "skip"]
+    return Pass(len(done), [Clue(s.smoke.stages, done)]) if done else None
 
 
 def _of_stage(s: Snapshot, stage: StageRun) -> Seen:
@@ -156,9 +177,7 @@ def cause_of(s: Snapshot, stage: StageRun) -> str:
     """The id of the condition that explains a failed stage on this machine; "" if none does."""
     if stage.outcome != "fail" or stage.name == "hub":
         return ""
-    if stage.name == "import" and stage.error == "not installed":
-        return "not-installed"
-    return BY_ERROR.get(stage.error) or cause(s, _of_stage(s, stage))
+    return cause(s, _of_stage(s, stage))
 
 
 def cause(s: Snapshot, seen: Seen) -> str:
@@ -167,7 +186,7 @@ def cause(s: Snapshot, seen: Seen) -> str:
         return "module-shadowed"
     said = BY_ERROR.get(seen.error) or condition_for(seen.error, seen.message, seen.printed, seen.stage)
     if seen.error == "not installed" and seen.stage == "import":
-        return "not-installed"
+        return _not_installed(seen.package)
     if said == "version-skew" and (match := re.search(_NAMED, seen.message)):
         return "version-skew" if normalised(match[1]) in FAMILY else "dependency-conflict"
     if said in ("missing-optional-dependency", "dependency-conflict"):
@@ -184,6 +203,9 @@ def _whose(s: Snapshot, seen: Seen) -> str:
     from .closure import closure_of, damaged_names
     from .optional_packages import DISTRIBUTION_OF
 
+    wanted = re.search(_WANTED, seen.message)
+    if wanted and s.packages.distributions.known and normalised(wanted[1]) in s.packages.installed():
+        return "version-skew"  # it is there, in a version that is too old
     match = re.search(_NO_DISTRIBUTION, seen.message) or re.search(_NO_MODULE, seen.message)
     if match is None or not s.packages.distributions.known:
         return ""
@@ -211,6 +233,15 @@ def damaged_by(s: Snapshot, seen: Seen) -> list[str]:
     named = [name for name in broken if name == seen.package or f"/{name.replace('-', '_')}/" in where]
     needed = [files.name for files in s.packages.files.maybe() or () if files.name in broken and files.required]
     return list(dict.fromkeys([*named, *(needed if seen.package or seen.died else [])]))
+
+
+def package_in(s: Snapshot, seen: Seen) -> str:
+    """The installed package that a failure names by a path in site-packages, or whose import it is; "" for none."""
+    installed = s.packages.installed()
+    where = "\n".join((seen.message, *seen.printed, *reversed(seen.trace)))
+    named = re.findall(r"[/\\](?:site|dist)-packages[/\\](\w+)", where)
+    missed = re.findall(r"(?:No module named|cannot import name '\w+' from) '(\w+)", seen.message)
+    return next((name for one in (*missed, *named, seen.package) if (name := normalised(one)) in installed), "")
 
 
 def shadowing(s: Snapshot, seen: Seen) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..facts.sections.smoke import Deviation, StageRun
-from ..facts.snapshot import Snapshot
+from ..facts.snapshot import SECTIONS, Snapshot
 from .install_steps import install, install_like
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .stage_findings import taken_up
 from .torch_choice import WORDS as CHOICE_WORDS
 from .torch_choice import choice_for, from_index
 from .torch_gpu import gpus
@@ -175,23 +176,12 @@ def _smoke_failed(s: Snapshot, goal: Goal) -> Verdict:
     if stages is None:
         return Skip("not_run")
     run = [stage for stage in stages if stage.outcome != "skip"]
-    wrong = [stage for stage in run if stage.outcome == "fail" and not _told_elsewhere(stage)]
+    wrong = [stage for stage in run if stage.outcome == "fail" and not taken_up(s, goal, stage)]
     if wrong:
         return [_failing(s, group) for group in _alike(wrong)]
     if any(stage.outcome == "fail" for stage in run):
         return Skip("told_elsewhere")
     return Pass(len(run), [Clue(s.smoke.stages, [stage.key for stage in run])]) if run else Skip("nothing_ran")
-
-
-def _told_elsewhere(stage: StageRun) -> bool:
-    """Whether another condition speaks of it: it then fails itself, for the same stage."""
-    from .seen_stages import speaks_of
-
-    if stage.error in ("wrong result", "framework dropped"):
-        return True
-    if stage.name == "import" and stage.error == "not installed" and stage.subject in ASKED_FOR:
-        return True
-    return bool(speaks_of(stage))
 
 
 def _alike(wrong: Sequence[StageRun]) -> list[list[StageRun]]:
@@ -233,7 +223,7 @@ SMOKE_FAILED = Condition(
     id="smoke-failed",
     family="smoke",
     title="The libraries are installed and do not work",
-    reads=("smoke",),
+    reads=SECTIONS,  # whether another condition has an answer depends on what that one reads
     detect=_smoke_failed,
     explained_by=("not-installed", "broken-install", "python-does-not-start"),
     words={

@@ -13,7 +13,8 @@ from .install_steps import install
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .reinstall import torch_index
 from .requirement_lines import fits, parse
-from .seen_imports import explained_elsewhere, may_be_error
+from .seen_imports import may_be_error
+from .seen_stages import failures_of
 from .told_packages import known_from_text, pairs_told, torch_told
 
 #: compiled against one torch, and asking for exactly that one in their metadata
@@ -203,18 +204,14 @@ def _by_table(s: Snapshot, torch: Distribution, entry: Distribution) -> Mismatch
 
 
 def _with_seen(s: Snapshot, present: Sequence[str], found: list[Mismatch]) -> list[Mismatch]:
-    """Put an import that failed for a companion (``--deep``) first; without another reason it is one by itself."""
+    """Put what was seen failing for a companion first; without another reason it is one by itself."""
     installed = s.packages.installed()
-    for trial in s.packages.imports.maybe() or ():
-        if trial.ok or explained_elsewhere(trial) != "torch-companion-mismatch":
-            continue
-        text = f"{trial.message}\n{trial.stderr}"
-        name = next((name for name in present if name in text), None)
+    for seen in failures_of(s, "torch-companion-mismatch"):
+        name = next((name for name in present if name in seen.text), None)
         if name:
-            message = " ".join((trial.message or trial.stderr).split())[:200]
-            clue = Clue(s.packages.imports, trial.package, "seen", {"package": trial.package, "message": message})
+            clue = Clue(seen.fact, seen.key, "seen", {"doing": seen.doing, "message": seen.line()})
             rebuild = all(one.rebuild for one in found if one.name == name)
-            return [Mismatch(name, installed[name].version, clue, "error", "observed", rebuild), *found]
+            return [Mismatch(name, installed[name].version, clue, seen.severity, "observed", rebuild), *found]
     return found
 
 
@@ -363,7 +360,7 @@ COMPANION_MISMATCH = Condition(
     id="torch-companion-mismatch",
     family="packages",
     title="torchvision, torchaudio or another companion was made for another torch",
-    reads=("packages", "target", "gpu"),
+    reads=("packages", "target", "gpu", "smoke"),
     detect=_companions,
     words={
         "no_torch": "torch is not installed",
@@ -386,7 +383,7 @@ COMPANION_MISMATCH = Condition(
         "built": "{by} {stated} is a build for {build}, torch is a build for {torch_build}: "
         "its compiled part cannot be loaded",
         "row": "{by} {by_version} was published for {asked} ({source}, read {as_of})",
-        "seen": "importing {package} failed: {message}",
+        "seen": "{doing} failed: {message}",
         "pair": "let the installer find the releases of {companions} that were made for torch {torch}",
         "go_back": "or go back to torch {old}, for which {names} were made",
         "rebuild": "install {names} in the build that goes with torch {torch}",

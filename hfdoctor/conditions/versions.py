@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from ..facts.sections.packages import ImportTrial
 from ..facts.snapshot import Snapshot
 from .closure import FAMILY, Ask, Closure, by_culprit, closure_of
 from .cuda_missing import concerns_triton
@@ -15,6 +14,7 @@ from .install_steps import can_all_hold, install, install_like, joined
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .requirement_lines import normalised
 from .seen_imports import may_be_error
+from .seen_stages import Seen, failures
 from .told_packages import known_from_text
 from .torch_pairs import concerns_companions
 
@@ -220,20 +220,17 @@ def _is_grave(s: Snapshot, closure: Closure, ask: Ask) -> bool:
     return may_be_error(s) and not all(s.packages.imported(root) for root in closure.roots)
 
 
-# -- what was seen (--deep) -------------------------------------------------------------------------------------------
+# -- what was seen ----------------------------------------------------------------------------------------------------
 
 
-def _failed_trials(s: Snapshot) -> list[ImportTrial]:
-    return [trial for trial in s.packages.imports.maybe() or () if not trial.ok]
-
-
-def _trial_about(s: Snapshot, name: str) -> ImportTrial | None:
-    """The import that failed for ``name``: its version is refused, or it is not found."""
-    for trial in _failed_trials(s):
-        text = f"{trial.message}\n{trial.stderr}"
+def _trial_about(s: Snapshot, name: str) -> Seen | None:
+    """The import or stage that failed for ``name``: its version is refused, or it is not found."""
+    for trial in failures(s):
+        text = trial.words
         named = {match[1] for pattern in (_CHECK_MESSAGE, _NO_METADATA) for match in pattern.finditer(text)}
         named |= {_MODULE_OF.get(match[1].lower(), match[1]) for match in re.finditer(_NO_MODULE, text)}
         named |= {match[2] for match in re.finditer(_NO_NAME, text)}
+        named |= {trial.package or trial.lacks} if trial.error == "not installed" else set()
         if name in {normalised(one) for one in named}:
             return trial
     return None
@@ -243,8 +240,8 @@ def _name_not_found(s: Snapshot) -> Fail | None:
     """An import between two of the family that failed for a name that the other's version does not have."""
     installed = s.packages.installed()
     damaged = {files.name for files in s.packages.files.maybe() or () if files.damaged}
-    for trial in _failed_trials(s):
-        match = re.search(_NO_NAME, f"{trial.message}\n{trial.stderr}")
+    for trial in failures(s):
+        match = re.search(_NO_NAME, trial.words)
         name = normalised(match[2]) if match else ""
         if (
             match is None
@@ -255,8 +252,8 @@ def _name_not_found(s: Snapshot) -> Fail | None:
         ):
             continue
         fields: dict[str, Plain] = {"package": name, "version": installed[name].version, "wanted": match[1]}
-        fields["by"] = trial.package
-        step = Step(install(s, [trial.package, name], "--upgrade"), "newer_all", fields, network=True)
+        fields["by"] = trial.package or "transformers"
+        step = Step(install(s, [str(fields["by"]), name], "--upgrade"), "newer_all", fields, network=True)
         severity: Severity = "error" if s.packages.files.known else "warning"  # damage would explain it as well
         return Fail("no_name", severity, "observed", [_trial_clue(s, trial)], fields, Treatment("confirm", [step]))
     return None
@@ -265,9 +262,8 @@ def _name_not_found(s: Snapshot) -> Fail | None:
 # -- clues ------------------------------------------------------------------------------------------------------------
 
 
-def _trial_clue(s: Snapshot, trial: ImportTrial) -> Clue:
-    message = " ".join((trial.message or trial.stderr).split())[:200]
-    return Clue(s.packages.imports, trial.package, "seen", {"package": trial.package, "message": message})
+def _trial_clue(s: Snapshot, trial: Seen) -> Clue:
+    return Clue(trial.fact, trial.key, "seen", {"doing": trial.doing, "message": trial.line()})
 
 
 def _ask_clue(s: Snapshot, ask: Ask) -> Clue:
@@ -302,7 +298,7 @@ _WORDS: Collection[tuple[str, str]] = (
     ("asks", "{by} {by_version} asks for {asked}"),
     ("asks_lazily", "{by} {by_version} asks for {asked}; it is imported only for {uses}"),
     ("asks_through", "{by} {by_version} asks for {asked} (through its extra {extra})"),
-    ("seen", "importing {package} failed: {message}"),
+    ("seen", "{doing} failed: {message}"),
     ("fitting", "install a version of {package} that all of them accept"),
     ("fitting_all", "install versions that go together"),
     ("newer_all", "no one version suits the installed packages: let the installer find newer ones that go together"),
@@ -314,7 +310,7 @@ DEPENDENCY_CONFLICT = Condition(
     id="dependency-conflict",
     family="packages",
     title="An installed package lacks what it requires, or has another version of it",
-    reads=("packages", "target"),
+    reads=("packages", "target", "smoke"),
     detect=_dependency_conflict,
     words={
         "text": "a text tells versions, not what the packages ask of each other",
@@ -331,7 +327,7 @@ VERSION_SKEW = Condition(
     id="version-skew",
     family="packages",
     title="Hugging Face libraries of versions that do not go together",
-    reads=("packages", "target"),
+    reads=("packages", "target", "smoke"),
     detect=_version_skew,
     words={
         "text": "a text tells versions, not what the packages ask of each other",

@@ -10,6 +10,7 @@ from ..facts.snapshot import Snapshot
 from .dll_load import vc_problems
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_imports import may_be_error
+from .seen_stages import failures
 
 #: what the libraries of torch's Windows wheels are linked with; torch/__init__.py looks for the same three by name
 TORCH_NEEDS = ("vcruntime140.dll", "vcruntime140_1.dll", "msvcp140.dll")
@@ -69,8 +70,7 @@ def _too_old(s: Snapshot, windows: Windows, found: Mapping[str, VcLibrary]) -> F
     if not wanted or not have or have >= wanted:
         return None
     breaks = wanted >= NEW_MUTEX > have
-    trials = [one for one in s.packages.imports.maybe() or () if not one.ok]
-    seen = any("WinError 1114" in f"{one.message}{one.stderr}" for one in trials)
+    seen = any("WinError 1114" in one.text for one in failures(s))
     fields: dict[str, Plain] = {"have": library.version, "path": library.path, "wanted": linked or ""}
     fields["source"] = s.native.linked_with.source
     clues = [
@@ -205,7 +205,7 @@ VC_REDIST_MISSING = Condition(
     id="vc-redist-missing",
     family="windows",
     title="A library of the Visual C++ runtime that torch needs is missing or too old",
-    reads=("windows", "target", "packages", "native"),
+    reads=("windows", "target", "packages", "native", "smoke"),
     detect=_vc_redist,
     words={
         "not_windows": "only Windows has the Visual C++ runtime",

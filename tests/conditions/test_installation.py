@@ -363,7 +363,8 @@ def test_an_import_that_fails_for_no_other_reason(error: str, word: str, machine
 def test_an_import_that_fails_for_a_known_reason(machine: Snapshot) -> None:
     damage(machine, "torch", lost())
     seen(machine, torch="ImportError")
-    assert one(machine).basis == "derived"
+    assert one(machine).basis == "observed"
+    assert one(machine).evidence[0].text == "importing torch failed: ImportError"
 
 
 @pytest.mark.parametrize("error", ["not-tried", "not-started"])
