@@ -29,6 +29,10 @@ START_S, END_S = 60.0, 35.0
 CLOSED_S = 3.0
 #: of the time for all: what the child does not get, so that its stacks can be printed, read and told in time; at most
 SPARE_S, ABORT_S = 3.0, 1.0
+#: of a deadline that two clocks may see differently
+EARLY_S = 0.5
+#: Python's exit code where it could not write out what was printed: somebody put something else there
+UNFLUSHED = 120
 #: seconds to read what was printed before the answer of a stage
 READ_S = 1.0
 
@@ -62,6 +66,8 @@ class Run:
         self._patient: Patient | None = None
         self._scratch: Scratch | None = None
         self._stopped = False
+        #: when the child's own time for all is over, at the earliest
+        self._child_until = 0.0
         #: nothing is started once ``stop`` has been called
         self._starting = threading.Lock()
 
@@ -104,6 +110,7 @@ class Run:
         first, waiting = self._waiting[0], len(self._waiting)
         spare = min(SPARE_S, left / 4)
         word = secrets.token_hex(8)
+        self._child_until = time.monotonic() + left - spare
         plan_file = write_plan(scratch.path, self._plan(scratch, word, left - spare))
         environ = scratch.environment(self.environ, online=self.ask.online)
         with self._starting:
@@ -221,10 +228,9 @@ class Run:
             return
         printed, stack = patient.printed_in(step.key if begun else "")
         error = "timeout" if late else error_of(patient.code) or "no-answer"
-        if patient.code == 1 and begun and time_was_over(stack) and seconds > 0.9 * step.deadline_s - 1.0:
+        given = min(step.deadline_s, self._child_until - time.monotonic() + seconds)
+        if patient.code == 1 and begun and time_was_over(stack) and seconds > given - EARLY_S:
             error = "timeout"  # its own watchdog ended it
-        if patient.code == 1 and begun and time_was_over(stack) and stack[0].startswith("Timeout ("):
-            error = "timeout"  # the same, when the time for all was over
         if late and stack and stack[0].startswith("Fatal Python error: Aborted"):
             del stack[0]  # that was the doctor's own signal
         message = _unanswered(error, seconds, begun)
@@ -248,7 +254,7 @@ class Run:
         error = error_of(patient.code)
         if patient.code == 1 and time_was_over(stack):
             error = "timeout"
-        if not error or self._stopped or not good:
+        if not error or patient.code == UNFLUSHED or self._stopped or not good:
             return
         message = meaning(error) or f"Python did not end in {seconds:.0f} s" * (error == "timeout")
         stage = StageRun(name="exit", outcome="fail", seconds=round(seconds, 3), error=error, message=message)
