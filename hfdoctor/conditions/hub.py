@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..facts.snapshot import Snapshot
-from . import hub_settings
+from . import hub_settings, seen_hub
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -15,6 +15,12 @@ WRONG_FOR_THE_HUB = ("placeholder", "other-service", "too-short")
 
 
 def _hub_auth(s: Snapshot, goal: Goal) -> Verdict:
+    refused = _refused(s)
+    if refused is not None:
+        return refused
+    done = seen_hub.fetched(s)
+    if done is not None and done.facts.get("token"):
+        return Pass(1, [seen_hub.worked(s, done)])
     shape = s.hub.token.or_absent()
     if shape is None:
         return Skip("no_token")
@@ -41,7 +47,63 @@ def _hub_auth(s: Snapshot, goal: Goal) -> Verdict:
     return Fail(says, "warning", "derived", clues, fields, Treatment("print-only", steps))
 
 
+def _refused(s: Snapshot) -> Fail | None:
+    """What the hub said to the token, or to there being none, when something was fetched."""
+    stage = seen_hub.failed_for(s, "hub-auth")
+    if stage is None:
+        return None
+    fields = seen_hub.fields_of(s, stage)
+    sent = bool(stage.facts.get("token"))
+    if seen_hub.why(stage) == "gated":
+        says, steps = (
+            "gated",
+            [Step(says="ask_access", fields=fields), Step(says="fitting_token" if sent else "get_in")],
+        )
+    elif sent:
+        says, steps = "token_refused", [Step(says="new_token"), Step(says="without_token")]
+    else:
+        says, steps = "token_wanted", [Step(says="get_in")]
+    clues = seen_hub.clues(s, stage)
+    shape = s.hub.token.maybe()
+    if sent and shape is not None:
+        clues.append(Clue(s.hub.token, shape.length, "token_from", {"source": shape.source}))
+    return Fail(says, "error", "observed", clues, fields, Treatment("print-only", steps))
+
+
+def _not_served(s: Snapshot) -> Fail | None:
+    """What was answered instead of a file, or that offline mode kept everything from being asked."""
+    stage = seen_hub.failed_for(s, "hub-unreachable")
+    if stage is None:
+        return None
+    why = seen_hub.why(stage)
+    fields = seen_hub.fields_of(s, stage)
+    fields["url"] = fields["endpoint"]
+    clues = seen_hub.clues(s, stage)
+    if why == "offline":
+        switch = s.hub.offline.maybe()
+        fields["variable"] = (switch.variable if switch else "") or "HF_HUB_OFFLINE"
+        return Fail(
+            "kept_offline", "error", "observed", clues, fields, _by_hand([Step(says="switch_off", fields=fields)])
+        )
+    own_address = str(fields["endpoint"]).rstrip("/") != DEFAULT_ENDPOINT
+    steps = [Step(says="check_endpoint", fields=fields)] if own_address else [Step(says="try_again")]
+    if why in ("forbidden", "not-a-hub"):
+        steps.append(Step(says="firewall", fields=fields))
+    says = {"rate-limited": "too_many", "not-a-hub": "no_hub"}.get(why, "refused")
+    return Fail(says, "error", "observed", clues, fields, _by_hand(steps))
+
+
+def _by_hand(steps: list[Step]) -> Treatment:
+    return Treatment("print-only", steps)
+
+
 def _hub_unreachable(s: Snapshot, goal: Goal) -> Verdict:
+    not_served = _not_served(s)
+    if not_served is not None:
+        return not_served
+    done = seen_hub.fetched(s)
+    if done is not None:
+        return Pass(1, [seen_hub.worked(s, done)])
     offline = s.hub.offline.need()
     if offline.on:
         health = s.hub.health.or_absent()
@@ -64,7 +126,7 @@ def _hub_unreachable(s: Snapshot, goal: Goal) -> Verdict:
         return Skip("no_address")
     if contact.ok:
         return Pass(1, [Clue(s.network.hub, contact.url)])
-    if contact.why != "status":
+    if contact.why != "status" or seen_hub.judged(s):
         return Skip("no_way")  # nobody was reached: ssl-certificate or network-unreachable says why
     fields = {"url": contact.url, "status": contact.status, "error": contact.error}
     if s.hub.endpoint.need().rstrip("/") != DEFAULT_ENDPOINT:
@@ -79,10 +141,11 @@ def _hub_unreachable(s: Snapshot, goal: Goal) -> Verdict:
 HUB_AUTH = Condition(
     id="hub-auth",
     family="hub",
-    title="The Hugging Face access token cannot be right",
-    reads=("hub", "target"),
+    title="The hub refuses access, or the access token cannot be right",
+    reads=("hub", "target", "smoke"),
     detect=_hub_auth,
     words={
+        **seen_hub.WORDS,
         "no_token": "no access token is set; public models need none",
         "offline": "offline mode is on: no token is sent",
         "no_prefix": "the token in {source} does not begin with hf_: whether it is one of the hub's cannot be told",
@@ -102,6 +165,15 @@ HUB_AUTH = Condition(
         "or remove it",
         "mend_file": "move {source} away, or give it back to yourself if it belongs to another user",
         "log_in": "log in again",
+        "gated": "{model} is only for those whom its owner has let in",
+        "token_refused": "{host} refuses the access token, for public models too",
+        "token_wanted": "{host} lets nobody in without an access token",
+        "token_from": "the token is the one in {source}",
+        "ask_access": "open {endpoint}/{model} in a browser, logged in, and ask for access",
+        "fitting_token": "the token in use must belong to that account, and may be one that reads gated repositories",
+        "get_in": "log in with hf auth login, or set HF_TOKEN",
+        "new_token": "make a new token at https://huggingface.co/settings/tokens (they expire and can be withdrawn)",
+        "without_token": "or remove it: public models need none",
     },
 )
 
@@ -109,10 +181,14 @@ HUB_UNREACHABLE = Condition(
     id="hub-unreachable",
     family="hub",
     title="The Hugging Face hub cannot be reached",
-    reads=("hub", "network", "machine", "settings"),
+    reads=("hub", "network", "machine", "settings", "smoke"),
     detect=_hub_unreachable,
     explained_by=("ssl-certificate", "network-unreachable"),
     words={
+        **seen_hub.WORDS,
+        "kept_offline": "offline mode is on ({variable}): nothing can be downloaded",
+        "no_hub": "{url} answers, but not as a Hugging Face hub does",
+        "firewall": "see whether a login page, a proxy or a firewall answers in place of {host}",
         "offline_empty": "offline mode is on and nothing is cached: no model can be loaded by its name",
         "switch": "{variable} is set to {value}",
         "nothing_cached": "no file of a model is in {path}",

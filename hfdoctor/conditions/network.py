@@ -5,7 +5,9 @@ from __future__ import annotations
 from ..facts.fact import Fact
 from ..facts.sections.network import WHY, Contact
 from ..facts.sections.settings import CertificateSetting
+from ..facts.sections.smoke import StageRun
 from ..facts.snapshot import Snapshot
+from . import seen_hub
 from .clients import Proxy, hub_bundles, hub_uses_httpx, old_httpx, pip_bundle, proxies, socks, stops_hub, stops_pip
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .outstanding import missing
@@ -23,6 +25,9 @@ def _offline(s: Snapshot) -> bool:
 
 
 def _ssl_certificate(s: Snapshot, goal: Goal) -> Verdict:
+    stage = seen_hub.failed_for(s, "ssl-certificate")
+    if stage is not None:
+        return _fetching_not_accepted(s, stage)
     settings = s.settings.certificates.need()
     fails = [_not_accepted(s, goal, name, fact) for name, fact in _contacts(s)]
     if settings and not any(fails):
@@ -36,15 +41,38 @@ def _ssl_certificate(s: Snapshot, goal: Goal) -> Verdict:
     return Skip("nothing_set")
 
 
+def _fetching_not_accepted(s: Snapshot, stage: StageRun) -> Fail:
+    """The libraries themselves did not accept the hub's certificate."""
+    why = seen_hub.why(stage)
+    fields = seen_hub.fields_of(s, stage)
+    bundles = hub_bundles(s) if s.settings.certificates.known and s.packages.distributions.known else []
+    fields |= {"url": fields["endpoint"], "trust": bundles[0].name if bundles else "the settings"}
+    clues = seen_hub.clues(s, stage)
+    contact = s.network.hub.maybe()
+    if contact is not None and contact.issuer:
+        clues.append(Clue(s.network.hub, contact.issuer, "signed_by", {"issuer": contact.issuer}))
+    clues += [
+        Clue(s.settings.certificates, one.path, "trusted", {"name": one.name, "path": one.path}) for one in bundles
+    ]
+    steps = [Step(says="clock")] if why == "certificate-date" else [Step(says="ask"), Step(says="set_bundle")]
+    says = {"certificate-name": "wrong_name", "certificate-date": "wrong_date", "bundle": "bundle"}.get(
+        why, "not_trusted"
+    )
+    return Fail(says, "error", "observed", clues, fields, Treatment("print-only", steps))
+
+
 def _contacts(s: Snapshot) -> list[tuple[str, Fact[Contact]]]:
-    """The addresses that were contacted and are known to answer or not."""
-    return [(name, fact) for name, fact in (("hub", s.network.hub), ("index", s.network.index)) if fact.known]
+    """The addresses that were contacted and are known to answer or not; the hub only if nothing was fetched there."""
+    found = (("hub", s.network.hub), ("index", s.network.index))
+    return [(name, fact) for name, fact in found if fact.known and not (name == "hub" and seen_hub.judged(s))]
 
 
 def _answered(s: Snapshot) -> list[Clue]:
     """The addresses that answered. Raises FactMissing if one was tried and nothing is known of how that went."""
-    tried = [fact for fact in (s.network.hub, s.network.index) if not fact.absent and fact.status != "not-run"]
-    return [Clue(fact, fact.need().url) for fact in tried]
+    done = seen_hub.fetched(s)
+    asked = (s.network.index,) if seen_hub.judged(s) else (s.network.hub, s.network.index)
+    tried = [fact for fact in asked if not fact.absent and fact.status != "not-run"]
+    return [*(Clue(fact, fact.need().url) for fact in tried), *([seen_hub.worked(s, done)] if done else [])]
 
 
 def _not_accepted(s: Snapshot, goal: Goal, name: str, fact: Fact[Contact]) -> Fail | None:
@@ -77,7 +105,7 @@ def _useless_bundles(s: Snapshot, goal: Goal) -> list[Fail]:
     if bundle is not None and _useless(bundle):
         wrong[bundle.name] = (bundle, ["pip"])
     for entry in _useless_for_hub(s):
-        if not _offline(s):
+        if not _offline(s) and seen_hub.fetched(s) is None:
             wrong.setdefault(entry.name, (entry, []))[1].append("huggingface_hub")
     return [_bundle_fail(s, goal, entry, programs) for entry, programs in wrong.values()]
 
@@ -139,9 +167,11 @@ SSL_CERTIFICATE = Condition(
     id="ssl-certificate",
     family="network",
     title="Secure connections fail because of certificates",
-    reads=("settings", "network", "target", "packages", "hub"),
+    reads=("settings", "network", "target", "packages", "hub", "smoke"),
     detect=_ssl_certificate,
     words={
+        **seen_hub.WORDS,
+        "trusted": "certificates are held against {name}={path}",
         "nothing_set": "no setting names certificates; whether the servers' own are accepted is tried with --online",
         "not_trusted": "the certificate of {url} is not accepted: something between here and there signs its own",
         "wrong_name": "the certificate of {url} is for another name",
@@ -169,6 +199,9 @@ SSL_CERTIFICATE = Condition(
 
 
 def _network_unreachable(s: Snapshot, goal: Goal) -> Verdict:
+    stage = seen_hub.failed_for(s, "network-unreachable")
+    if stage is not None:
+        return _fetching_unanswered(s, stage)
     set_up = proxies(s)
     fails = [fail for fail in (_wrong_proxy(s, goal, proxy) for proxy in set_up) if fail]
     if not fails:
@@ -185,7 +218,7 @@ def _wrong_proxy(s: Snapshot, goal: Goal, proxy: Proxy) -> Fail | None:
     programs = []
     if stops_pip(s, proxy):
         programs.append("pip")
-    if stops_hub(s, proxy) and not _offline(s):
+    if stops_hub(s, proxy) and not _offline(s) and seen_hub.fetched(s) is None:
         programs.append("huggingface_hub")
     if not programs:
         return None
@@ -204,6 +237,18 @@ def _wrong_proxy(s: Snapshot, goal: Goal, proxy: Proxy) -> Fail | None:
     if socks(proxy) and trouble == "no_socks":
         steps = [Step(says="http_proxy", fields=fields), Step(says="socks_packages", fields=fields)]
     return Fail("wrong_proxy", severity, "derived", [clue], fields, Treatment("print-only", steps))
+
+
+def _fetching_unanswered(s: Snapshot, stage: StageRun) -> Fail:
+    """The libraries themselves did not get through to the hub."""
+    why = seen_hub.why(stage)
+    fields = seen_hub.fields_of(s, stage)
+    fields |= {"url": fields["endpoint"], "why": WHY.get(why, WHY["other"])}
+    if fields["proxy"] and why in ("no-name", "refused", "unreachable", "timeout"):
+        steps = [Step(says="proxy_itself", fields=fields)]
+    else:
+        steps = [Step(says=word) for word in _CURES.get(why, ("proxy_or_firewall",))]
+    return Fail("no_answer", "error", "observed", seen_hub.clues(s, stage), fields, Treatment("print-only", steps))
 
 
 def _no_answer(s: Snapshot, goal: Goal) -> list[Fail]:
@@ -243,9 +288,11 @@ NETWORK_UNREACHABLE = Condition(
     id="network-unreachable",
     family="network",
     title="The package index or the hub cannot be reached",
-    reads=("settings", "network", "target", "packages", "hub"),
+    reads=("settings", "network", "target", "packages", "hub", "smoke"),
     detect=_network_unreachable,
     words={
+        **seen_hub.WORDS,
+        "proxy_itself": "see whether the proxy {proxy} is the right one, and runs",
         "nothing_set": "no proxy is set; whether the servers answer is tried with --online",
         "wrong_proxy": "{name} is not a proxy that {programs} can use: nothing can be downloaded",
         "quoted": "{name} has quotes around its value: {value}",

@@ -1,19 +1,23 @@
 """What can go wrong on the way to the hub, staged against the server on loopback: one case each, all at once.
 
-Each case is a whole run of the stage ``hub`` in a process of the target interpreter; only the loading of the model, which
-takes torch, is left out (``framework`` is one that the stage does not load).
+Each case is a whole run of the stage ``hub`` in a process of the target interpreter; only the loading of the model
+is left out, which takes torch (``framework`` is one that the stage does not load).
 """
 
 from __future__ import annotations
 
 import base64
+import datetime
 import os
+import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import trustme
 
 from hfdoctor.facts.sections.smoke import StageRun
 from hfdoctor.smoke.plan import Ask, Step, hub_examples
@@ -71,6 +75,11 @@ class Case:
     model: str = ""
     deadline_s: float = 90.0
     change: Callable[[Hub], object] = lambda hub: None
+    #: the names in the server's certificate, from an authority made for this case; () for no TLS
+    names: tuple[str, ...] = ()
+    expired: bool = False
+    #: variables that name the authority's certificate
+    trusted_by: tuple[str, ...] = ()
 
 
 @dataclass
@@ -94,12 +103,17 @@ def cases() -> list[Case]:
     answer = {"X-Error-Code": "GatedRepo", "X-Error-Message": f"Access to model {MODEL} is restricted."}
     login = "Basic " + base64.b64encode(f"ana:{PASSWORD}".encode()).decode()
     said = f"I know your token: Bearer {TOKEN} {OTHER_TOKEN}".encode()
+    bundles, here = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), ("localhost", "127.0.0.1")
     short = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1"}
     return [
         Case("503", status(503)),
         Case("refused", environ={"HF_ENDPOINT": "http://localhost:9"}),
         Case("no-name", environ={"HF_ENDPOINT": "http://no-such-hub.invalid"}),
         Case("proxy-dead", environ={"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}),
+        Case("tls-untrusted", names=here),
+        Case("tls-wrong-name", names=("other.example",), trusted_by=bundles),
+        Case("tls-expired", names=here, expired=True, trusted_by=bundles),
+        Case("tls-no-bundle", names=here, environ=dict.fromkeys(bundles, "/etc/ssl/of-the-last-job.pem")),
         Case("stall-at-first", [Fault("resolve", stall=0)], short, deadline_s=8.0),
         Case("stall", [Fault("/lfs/", stall=3000)], short),
         Case("cut-always", [Fault("/lfs/", method="GET", cut=0)]),
@@ -123,6 +137,10 @@ def cases() -> list[Case]:
         Case("not-a-hub", status(200, {}, b"<html>Please log in</html>")),
         Case("offline", environ={"HF_HUB_OFFLINE": "1"}),
         Case("proxy", proxy=Proxy()),
+        Case("tls", names=here, trusted_by=bundles),
+        Case("tls-proxy", names=here, trusted_by=bundles, proxy=Proxy()),
+        Case("tls-407", names=here, trusted_by=bundles, proxy=Proxy(login=login), login="ana:wrong-wort@"),
+        Case("tls-proxy-403", names=here, trusted_by=bundles, proxy=Proxy(refuses=True)),
         Case("proxy-bypassed", proxy=Proxy(), environ={"NO_PROXY": "localhost,127.0.0.1"}),
         Case("proxy-login", proxy=Proxy(login=login), login=f"ana:{PASSWORD}@"),
         Case("407", proxy=Proxy(login=login), login="ana:wrong-wort@"),
@@ -136,15 +154,29 @@ def play(python: str, home: Path, case: Case) -> Outcome:
     with ExitStack() as stack:
         hub = stack.enter_context(Hub(repositories(), *case.faults))
         case.change(hub)
+        if case.names:
+            secure(hub, case, home)
         environ = {**clean_environment(home), "HF_ENDPOINT": hub.url, **case.environ}
+        environ |= dict.fromkeys(case.trusted_by, str(home / "authority.pem"))
         if case.proxy is not None:
             stack.enter_context(case.proxy)
-            environ |= {name: f"http://{case.login}{case.proxy.address}" for name in case.proxies}
+            environ |= dict.fromkeys(case.proxies, f"http://{case.login}{case.proxy.address}")
         began = time.monotonic()
         stage = run_stage(python, home, environ, deadline_s=case.deadline_s, model=case.model)
         return Outcome(
             stage, hub.log, hub.authorised, case.proxy.carried if case.proxy else [], time.monotonic() - began
         )
+
+
+def secure(hub: Hub, case: Case, home: Path) -> None:
+    """Let the server speak TLS; the authority that signed its certificate lies in ``authority.pem``."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(home / "authority.pem"))
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    dates = {"not_before": past, "not_after": past + datetime.timedelta(days=1)} if case.expired else {}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*case.names, **dates).configure_cert(context)
+    hub.secured_by(context)
 
 
 def play_all(python: str, folder: Path, at_once: int = 16) -> dict[str, Outcome]:

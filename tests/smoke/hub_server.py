@@ -64,6 +64,13 @@ def etag(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest() if len(content) >= LARGE else git_hash(content)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Whoever goes away in the middle, or does not accept the certificate, is what is tested."""
+
+
 class Hub:
     """``with Hub({"models": {"a/b": {"config.json": b"{}"}}}) as hub``: ``hub.url`` is the endpoint.
 
@@ -84,8 +91,7 @@ class Hub:
             for files in kind.values()
             for content in files.values()
         }
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
 
     def secured_by(self, context: ssl.SSLContext) -> Hub:
         """Speak TLS with this context's certificate."""
@@ -152,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(404, b"Not Found", {})
 
     def files(self, kind: str, name: str) -> dict[str, bytes] | None:
-        """The files of a repository; where there is none, the hub's own answer is sent: 401 to those it does not know."""
+        """The files of a repository; where there is none, the hub's own answer is sent: 401 to strangers."""
         files = self.hub.repositories.get(kind, {}).get(name)
         if files is None:
             known = bool(self.headers.get("Authorization"))
@@ -258,8 +264,7 @@ class Proxy:
         self.refuses = refuses
         self.carried: list[str] = []
         self.bytes = 0
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_ProxyHandler,), {"proxy": self}))
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), type("Handler", (_ProxyHandler,), {"proxy": self}))
 
     @property
     def address(self) -> str:

@@ -61,8 +61,14 @@ FAILURES = {
     "cut-always": (None, "cut"),
     "not-a-hub": (None, "not-a-hub"),
     "offline": (None, "offline"),
+    "tls-untrusted": (None, "certificate"),
+    "tls-wrong-name": (None, "certificate-name"),
+    "tls-expired": (None, "certificate-date"),
+    "tls-no-bundle": (None, "bundle"),
+    "tls-407": (None, "proxy-login"),
+    "tls-proxy-403": (None, "proxy-refused"),
 }
-PASSES = ("plain", "no-lists", "404-dataset", "proxy", "proxy-login", "proxy-bypassed")
+PASSES = ("plain", "no-lists", "404-dataset", "proxy", "proxy-login", "proxy-bypassed", "tls", "tls-proxy")
 
 
 @pytest.mark.parametrize("name", PASSES)
@@ -102,6 +108,8 @@ def test_a_proxy_carries_everything_and_no_proxy_keeps_it_out(outcomes: dict[str
     for name in ("proxy", "proxy-login"):
         assert len(outcomes[name].carried) == len(outcomes[name].log) > 10
         assert outcomes[name].stage.facts["proxy"]
+    tunnels = outcomes["tls-proxy"].carried
+    assert {line.split(":")[0] for line in tunnels} == {"CONNECT localhost", "CONNECT 127.0.0.1"}
     assert outcomes["proxy-bypassed"].carried == []
     assert outcomes["proxy-bypassed"].stage.facts["proxy"] == ""
 

@@ -105,7 +105,7 @@ def token() -> str:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Facts of a failure: ``why``, the HTTP ``status``, the ``host`` that it happened with, the types in its ``chain``."""
+    """Facts of a failure: ``why``, the HTTP ``status``, the ``host`` it happened with, the types in its ``chain``."""
     chain = list(causes(error))
     names = list(dict.fromkeys(type(link).__name__ for link in chain))
     facts: dict[str, Any] = {"why": why(chain), "chain": " < ".join(names)}
