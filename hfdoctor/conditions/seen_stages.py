@@ -16,6 +16,7 @@ from ..facts.fact import Fact
 from ..facts.sections.packages import ImportTrial
 from ..facts.sections.smoke import StageRun
 from ..facts.snapshot import Snapshot
+from . import seen_hub
 from .closure import FAMILY
 from .model import Clue, Pass, Plain, Severity
 from .requirement_lines import normalised
@@ -101,8 +102,10 @@ def speaks_of(seen: StageRun | ImportTrial) -> str:
     """The id of the condition that a failure speaks of by its own words; "" if it fits none, or did not fail."""
     if isinstance(seen, ImportTrial):
         return "" if seen.ok else condition_for(seen.error, seen.message, seen.stderr.splitlines(), "import")
-    if seen.outcome != "fail" or seen.name == "hub":
+    if seen.outcome != "fail":
         return ""
+    if about := seen_hub.speaks_of(seen):
+        return about
     if seen.name == "import" and seen.error == "not installed":
         return _not_installed(seen.subject)
     return BY_ERROR.get(seen.error) or condition_for(seen.error, seen.message, seen.printed, seen.name)
@@ -116,8 +119,8 @@ def _not_installed(package: str) -> str:
 
 
 def failures(s: Snapshot) -> list[Seen]:
-    """Everything that was seen failing, each once, imports first; the hub's stage has conditions of its own."""
-    stages = [stage for stage in s.smoke.failed() if stage.name != "hub"]
+    """Everything that was seen failing, each once, imports first; what stopped a download has conditions of its own."""
+    stages = [stage for stage in s.smoke.failed() if not seen_hub.speaks_of(stage)]
     told = {stage.subject for stage in stages if stage.name == "import"}
     trials = [one for one in s.packages.imports.maybe() or () if not one.ok and one.package not in told]
     return [
@@ -175,9 +178,9 @@ def _of_trial(s: Snapshot, trial: ImportTrial) -> Seen:
 
 def cause_of(s: Snapshot, stage: StageRun) -> str:
     """The id of the condition that explains a failed stage on this machine; "" if none does."""
-    if stage.outcome != "fail" or stage.name == "hub":
+    if stage.outcome != "fail":
         return ""
-    return cause(s, _of_stage(s, stage))
+    return seen_hub.speaks_of(stage) or cause(s, _of_stage(s, stage))
 
 
 def cause(s: Snapshot, seen: Seen) -> str:
