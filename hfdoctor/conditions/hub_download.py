@@ -6,7 +6,7 @@ Seen by ``smoke --online``, which fetches a tiny model as the person's own progr
 from __future__ import annotations
 
 from ..facts.snapshot import Snapshot
-from .model import Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+from .model import Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
 from .seen_hub import DEFAULT_ENDPOINT, WORDS, clues, failed_for, fetched, fields_of, hub_stage, why, worked
 
 NOT_ASKED = "only smoke --online downloads something"
@@ -26,16 +26,12 @@ def _repo_not_found(s: Snapshot, goal: Goal) -> Verdict:
     if stage is None:
         return _otherwise(s)
     fields = fields_of(s, stage)
-    own = bool(stage.facts.get("own_model"))
-    at_the_hub = str(fields["endpoint"]).rstrip("/") == DEFAULT_ENDPOINT
-    if not own and at_the_hub:
-        return Unknown("example_gone", fields, clues(s, stage))
-    if not own:
+    if not stage.facts.get("own_model"):
         steps = [Step(says="check_endpoint", fields=fields), Step(says="name_another")]
         return Fail("not_mirrored", "error", "observed", clues(s, stage), fields, Treatment("print-only", steps))
     steps = [Step(says="check_name", fields=fields)]
     steps.append(Step(says="other_token" if stage.facts.get("token") else "log_in"))
-    if not at_the_hub:
+    if str(fields["endpoint"]).rstrip("/") != DEFAULT_ENDPOINT:
         steps.append(Step(says="check_endpoint", fields=fields))
     return Fail("no_such", "error", "observed", clues(s, stage), fields, Treatment("print-only", steps))
 
@@ -52,8 +48,6 @@ HUB_REPO_NOT_FOUND = Condition(
         "other_reason": OTHER_REASON,
         "no_such": "{endpoint} shows no model {model}: the name is wrong, or it is private",
         "not_mirrored": "{endpoint} does not have the public model {model}",
-        "example_gone": "the model {model} that hfdoctor fetches as an example is not there any more: "
-        "name another with --hub-model",
         "check_name": "compare the name with the page of the model, letter by letter: {model}",
         "log_in": "if the model is private, log in as somebody who may see it (hf auth login), or set HF_TOKEN",
         "other_token": "if the model is private, see whether the token in use belongs to somebody who may see it",

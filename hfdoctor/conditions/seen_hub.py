@@ -18,6 +18,7 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 WORDS: Mapping[str, str] = {
     "hub_said": "fetching {model} from {endpoint} ended with {error}: {said}",
     "hub_stopped": "fetching {model} from {endpoint} was stopped after {seconds} seconds",
+    "hub_printed": "the library printed last: {line}",
     "hub_through": "the proxy {proxy} was used",
     "hub_worked": "{model} was fetched from {endpoint}",
 }
@@ -129,6 +130,8 @@ def clues(s: Snapshot, stage: StageRun) -> list[Clue]:
     """The evidence, in the words of WORDS."""
     fields = fields_of(s, stage)
     found = [Clue(s.smoke.stages, stage.key, "hub_stopped" if stage.error == "timeout" else "hub_said", fields)]
+    if stage.error == "timeout" and stage.printed:
+        found.append(Clue(s.smoke.stages, stage.key, "hub_printed", {"line": stage.printed[-1][:300]}))
     if fields["proxy"]:
         found.append(Clue(s.smoke.stages, fields["proxy"], "hub_through", fields))
     return found

@@ -29,6 +29,7 @@ OLD_WEIGHTS = re.compile(r"pytorch_model\.bin|pytorch_model-\d+-of-\d+\.bin|pyto
 SMALL = re.compile(r"[^/]+\.(?:json|txt|jinja|model)")
 #: asked for where the address does not list a repository's files
 USUAL = ("generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+PUBLIC = "https://huggingface.co"
 TEXT = "The doctor reads what the hub sent."
 
 
@@ -45,7 +46,17 @@ def run(stage: Stage) -> None:
     except BaseException as error:
         for name, value in describe(error).items():
             stage.fact(name, value)
+        if is_gone(stage):
+            raise Skip(
+                f"the public model {stage.facts['model']} is no longer at {PUBLIC}: name another with --hub-model"
+            ) from None
         raise
+
+
+def is_gone(stage: Stage) -> bool:
+    """Whether our own choice of a model is what was not found: that says nothing of the person's machine."""
+    facts = stage.facts
+    return facts.get("why") == "not-found" and not facts.get("own_model") and facts.get("endpoint") == PUBLIC
 
 
 def fetch(stage: Stage) -> tuple[Repository, Repository]:
