@@ -81,6 +81,7 @@ def _severity(s: Snapshot, goal: Goal, name: str, required: bool) -> Severity:
 
 def _seen(s: Snapshot, fails: list[Fail]) -> list[Fail]:
     """The findings, and what failed for damage as evidence of the one that it comes from: one cause, one finding."""
+    heard = 0
     for seen in failures_of(s, "broken-install"):
         if any(clue.fact is seen.fact and clue.value == seen.key for fail in fails for clue in fail.clues):
             continue
@@ -89,7 +90,8 @@ def _seen(s: Snapshot, fails: list[Fail]) -> list[Fail]:
         if own is None:
             fails.insert(0, _seen_alone(s, seen, next((name for name in named if name), "")))
         else:
-            own.clues = [seen.clue(), *own.clues]
+            own.clues = [*own.clues[:heard], seen.clue(), *own.clues[heard:]]
+            heard += 1
             own.basis = "observed"
             own.severity = "error" if seen.severity == "error" else own.severity
             fails.sort(key=lambda fail: fail is not own)

@@ -158,20 +158,27 @@ def last_words(printed: Iterable[str]) -> Iterator[str]:
 
 
 def condition_for(error: str, message: str, printed: Iterable[str], stage: str) -> str:
-    """The condition that a failure speaks of, "" if it fits none.
+    """The condition that a failure speaks of, "" if it fits none. Arguments as of ``sign_of``."""
+    sign = sign_of(error, message, printed, stage)
+    return sign.condition if sign else ""
+
+
+def sign_of(error: str, message: str, printed: Iterable[str], stage: str) -> Sign | None:
+    """The sign by which a failure is known; None if it has none.
 
     ``stage`` is its name (``import``, ``local``, ...), ``printed`` the lines that were printed meanwhile.
     """
     if error in SILENT:
-        return ""
+        return None
     lines = list(printed)
     text = f"{error}: {message}"
-    if is_death(error):
+    # OpenBLAS interrupts the process that it cannot start its threads in
+    if is_death(error) or error == "KeyboardInterrupt":
         text = "\n".join((text, *last_words(lines)))
     whole = "\n".join(lines)
     for sign in SIGNS:
         if sign.stages and stage not in sign.stages:
             continue
         if re.search(sign.pattern, text) and (not sign.printed or re.search(sign.printed, whole)):
-            return sign.condition
-    return ""
+            return sign
+    return None

@@ -20,7 +20,7 @@ from . import seen_hub
 from .closure import FAMILY
 from .model import Clue, Pass, Plain, Severity
 from .requirement_lines import normalised
-from .seen_signs import condition_for, is_death, last_words
+from .seen_signs import condition_for, is_death, last_words, sign_of
 
 #: the templates for what was seen; a condition that shows it takes these into its words
 WORDS: Mapping[str, str] = {
@@ -87,10 +87,17 @@ class Seen(msgspec.Struct, frozen=True):
         return "warning" if self.stage in OPTIONAL else "error"
 
     def line(self, pattern: str = "") -> str:
-        """One line of what was said, the one with ``pattern`` if there is one."""
+        """One line of what was said: the one with ``pattern``, else the one by which it is known, else the first."""
+        if not pattern and (not self.message.strip() or "\n" in self.message.strip()):
+            sign = sign_of(self.error, self.message, self.printed, self.stage)
+            pattern = sign.pattern if sign else ""
         lines = [line for line in self.text.splitlines() if pattern and re.search(pattern, line)]
-        said = f"{self.error} {self.message}" if self.died else self.message or self.error
-        return " ".join((lines[0] if lines else said).split())[:200]
+        if self.died:
+            last = lines[0] if lines and not lines[0].startswith(self.error) else self.message
+            said = f"{self.error}: {last}" if last else self.error
+        else:
+            said = lines[0] if lines else self.message or self.error
+        return " ".join(said.split())[:200]
 
     def clue(self, pattern: str = "") -> Clue:
         """The evidence, in the words of WORDS."""
@@ -187,6 +194,8 @@ def cause(s: Snapshot, seen: Seen) -> str:
     """The id of the condition that explains a failure, by its words and by what else is known of the machine."""
     if shadowing(s, seen):
         return "module-shadowed"
+    if _names_damage(s, seen):
+        return "broken-install"
     said = BY_ERROR.get(seen.error) or condition_for(seen.error, seen.message, seen.printed, seen.stage)
     if seen.error == "not installed" and seen.stage == "import":
         return _not_installed(seen.package)
@@ -222,6 +231,21 @@ def _whose(s: Snapshot, seen: Seen) -> str:
     return "dependency-conflict" if name in declared else ""
 
 
+def _names_damage(s: Snapshot, seen: Seen) -> bool:
+    """Whether the message names a file that is known to be damaged, or an edited module stands in the trace."""
+    where = "\n".join((seen.message, *seen.trace)).replace("\\", "/")
+    return any(
+        (damage.part == "code" and not damage.path.endswith("__init__.py") and _file_of(damage.path) in seen.message)
+        or (damage.path.endswith(".py") and f"/{damage.path}" in where)
+        for files in s.packages.files.maybe() or ()
+        for damage in files.damages
+    )
+
+
+def _file_of(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
 def _from_damage(s: Snapshot, seen: Seen) -> bool:
     """Whether a failure that says nothing of its cause comes from a package whose files are known to be damaged."""
     if not damaged_by(s, seen):
@@ -231,8 +255,13 @@ def _from_damage(s: Snapshot, seen: Seen) -> bool:
 
 def damaged_by(s: Snapshot, seen: Seen) -> list[str]:
     """The packages with damaged code that a failure leads through, those it names first."""
-    broken = [files.name for files in s.packages.files.maybe() or () if files.damaged_parts.get("code")]
     where = "\n".join((*seen.trace, seen.message, *seen.printed)).replace("\\", "/")
+    broken = [
+        files.name
+        for files in s.packages.files.maybe() or ()
+        if files.damaged_parts.get("code")
+        or any(one.path.endswith(".py") and f"/{one.path}" in where for one in files.damages)
+    ]
     named = [name for name in broken if name == seen.package or f"/{name.replace('-', '_')}/" in where]
     needed = [files.name for files in s.packages.files.maybe() or () if files.name in broken and files.required]
     return list(dict.fromkeys([*named, *(needed if seen.package or seen.died else [])]))
