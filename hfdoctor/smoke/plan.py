@@ -79,8 +79,11 @@ def first_steps(ask: Ask) -> list[Step]:
     """The steps in their order. The devices are not known before torch was asked: ``device`` stands for all of them."""
     reached = LEVELS[: LEVELS.index(ask.level) + 1]
     keys = [f"import {package}" for package in PACKAGES[ask.framework]]
-    keys += [name for name in ("tokenizer", "model", "generate", "train") if name in reached]
     torch = ask.framework == "torch"
+    # Trainer is PyTorch's alone
+    keys += [
+        name for name in ("tokenizer", "model", "generate", "train") if name in reached and (torch or name != "train")
+    ]
     named = ask.device not in ("auto", "cpu")
     if ask.level == "full" and torch:
         keys.append("save")

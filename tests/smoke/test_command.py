@@ -224,7 +224,6 @@ def test_each_level_holds_those_before_it() -> None:
         "tokenizer",
         "model",
         "generate",
-        "train",
     ]
 
 

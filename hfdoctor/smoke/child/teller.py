@@ -43,6 +43,10 @@ class Wrong(Exception):
     """Raised by a stage whose results are not the recorded ones; the deviations say which."""
 
 
+class Dropped(Exception):
+    """Raised where the installed transformers has dropped the framework that was asked for."""
+
+
 class Missing(Exception):
     """Raised by a stage that needs a package which is not installed; ``package`` is its name on the index."""
 
@@ -130,6 +134,8 @@ class Teller:
             answer.update(outcome="skip", because=words_of(skip))
         except Refused as refused:
             answer.update(outcome="skip", because=words_of(refused), refused=words_of(refused))
+        except Dropped as dropped:
+            answer.update(outcome="fail", error="framework dropped", message=str(dropped))
         except Wrong as wrong:
             answer.update(outcome="fail", error="wrong result", message=words_of(wrong))
         except Missing as missing:
