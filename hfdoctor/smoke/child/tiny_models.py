@@ -6,11 +6,13 @@ mode. Whoever trains, moves or casts a model loads a fresh one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 #: head -> (folder, class of transformers)
@@ -85,6 +87,22 @@ def logits_of(model: Any, inputs: dict[str, Any]) -> Any:
 
     with torch.no_grad():
         return model(**inputs).logits
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread meanwhile.
+
+    For models this small more threads only wait for each other: a step takes ten times as long on a busy machine.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def tolerance(tiny: str, dtype: str = "float32") -> float:
