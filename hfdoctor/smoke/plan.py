@@ -95,7 +95,9 @@ def first_steps(ask: Ask) -> list[Step]:
         keys.append("compile")
     if ask.online:
         keys.append("hub")
-    return [Step(key, ask.stage_timeout_s or DEADLINES_S[key.partition(" ")[0]]) for key in keys]
+    # TensorFlow and JAX compile what they compute
+    patience = 1.0 if torch else 3.0
+    return [Step(key, ask.stage_timeout_s or patience * DEADLINES_S[key.partition(" ")[0]]) for key in keys]
 
 
 def obstacle(step: Step, gone_wrong: Sequence[StageRun]) -> str:

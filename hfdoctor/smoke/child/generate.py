@@ -21,6 +21,11 @@ WITHOUT_CACHE = 6
 
 def run(stage: Stage) -> None:
     """Generate in a batch with cache, alone without, and alone with it by ``pipeline``. On the CPU."""
+    if stage.plan.get("framework", "torch") != "torch":
+        from . import other_frameworks
+
+        other_frameworks.generate(stage)
+        return
     tiny = stage.plan["tiny"]
     model, tokenizer = load_model(tiny, "causal_lm"), load_tokenizer(tiny, "decoder")
     with one_thread():
