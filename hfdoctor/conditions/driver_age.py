@@ -15,7 +15,7 @@ from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_torch import said
 from .torch_choice import choice_for, install_build
-from .torch_gpu import Build, build_of, capability_of, gpus, numbering_of, numbers, sees_none, works
+from .torch_gpu import Build, build_in_question, capability_of, gpus, numbering_of, numbers, sees_none
 
 #: what torch and CUDA say of a driver that is too old
 TOO_OLD = r"driver on your system is too old|CUDA driver version is insufficient"
@@ -26,15 +26,9 @@ COMPATIBLE_MINORS = 11
 
 
 def _too_old(s: Snapshot, goal: Goal) -> Verdict:
-    build = build_of(s)
-    if build is None:
-        return Skip("no_torch")
-    if build.kind != "cuda":
-        return Skip("other_build", build.fields)
-    if goal.require == "cpu":
-        return Skip("cpu_goal")
-    if works(s):
-        return Pass(1, [Clue(s.gpu.torch, True, "works", build.fields)])
+    build = build_in_question(s, goal, "cuda")
+    if not isinstance(build, Build):
+        return build
     message = said(s, TOO_OLD)
     driver = s.gpu.driver.maybe()
     if message:

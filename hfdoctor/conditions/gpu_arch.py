@@ -15,7 +15,7 @@ from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_torch import computed_on, devices_named, said
 from .torch_choice import choice_for, install_build, platform_of
-from .torch_gpu import TOLERANCE, Build, build_of, capability_of, driver_cuda, gpus, label, numbers
+from .torch_gpu import TOLERANCE, Build, build_for, capability_of, driver_cuda, gpus, label, numbers
 
 #: what torch and CUDA say where there is no code for a GPU; "Minimum and Maximum cuda capability" alone means nothing:
 #: code for 12.0 runs on 12.1, and torch complains all the same
@@ -60,7 +60,7 @@ class Judged(msgspec.Struct, frozen=True):
 def _unsupported(s: Snapshot, goal: Goal) -> Verdict:
     if goal.require == "cpu":
         return Skip("cpu_goal")
-    build = _cuda_build(s)
+    build = _cuda_build(s, goal)
     if isinstance(build, Skip):
         return build
     message = said(s, NO_CODE)
@@ -90,22 +90,17 @@ def _unsupported(s: Snapshot, goal: Goal) -> Verdict:
     return Pass(len(judged), [_clue(code, one, s) for one in fit])
 
 
-def _cuda_build(s: Snapshot) -> Build | Skip | None:
+def _cuda_build(s: Snapshot, goal: Goal) -> Build | Skip | None:
     """The CUDA build; None where only a list of its targets is known (a text)."""
     word = s.gpu.torch.maybe()
     try:
-        build = build_of(s)
+        return build_for(s, goal, "cuda")
     except FactMissing:
         if word is not None and any(one.startswith("sm_") for one in word.arch_list):
             return None
         if said(s, NO_CODE):
             return None
         raise
-    if build is None:
-        return Skip("no_torch")
-    if build.kind != "cuda":
-        return Skip("other_build", build.fields)
-    return build
 
 
 def _fields(build: Build | None) -> dict[str, Plain]:

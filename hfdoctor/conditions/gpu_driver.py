@@ -9,7 +9,18 @@ from . import torch_gpu
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .seen_torch import said
 from .torch_choice import platform_of
-from .torch_gpu import Build, build_of, capability_of, gpus, is_text, labels, numbers, severity_of, works
+from .torch_gpu import (
+    Build,
+    build_in_question,
+    build_of,
+    capability_of,
+    gpus,
+    is_text,
+    labels,
+    numbers,
+    severity_of,
+    works,
+)
 
 #: what torch says where the driver's library is missing, or finds no device
 NO_DRIVER = r"Found no NVIDIA driver on your system"
@@ -20,15 +31,9 @@ MISMATCH = r"Driver/library version mismatch|unsupported display driver / cuda d
 
 
 def _missing(s: Snapshot, goal: Goal) -> Verdict:
-    build = build_of(s)
-    if build is None:
-        return Skip("no_torch")
-    if build.kind != "cuda":
-        return Skip("other_build", build.fields)
-    if goal.require == "cpu":
-        return Skip("cpu_goal")
-    if works(s):
-        return Pass(1, [Clue(s.gpu.torch, True, "works", build.fields)])
+    build = build_in_question(s, goal, "cuda")
+    if not isinstance(build, Build):
+        return build
     if s.machine.wsl.maybe():
         return Skip("wsl")
     if s.gpu.jetson.known:

@@ -8,7 +8,7 @@ from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from . import torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
-from .torch_gpu import Build, build_of, chosen_on_purpose, gpus, is_text, labels, sees_none, severity_of, works
+from .torch_gpu import Build, build_in_question, chosen_on_purpose, gpus, is_text, labels, sees_none, severity_of
 from .visible_devices import Visible, visible
 
 #: who reads which variable; AMD's runtime reads NVIDIA's too
@@ -22,15 +22,9 @@ FORBIDDEN = ("EACCES", "EPERM")
 
 
 def _hidden(s: Snapshot, goal: Goal) -> Verdict:
-    build = build_of(s)
-    if build is None:
-        return Skip("no_torch")
-    if build.kind not in ("cuda", "rocm"):
-        return Skip("other_build", build.fields)
-    if goal.require == "cpu":
-        return Skip("cpu_goal")
-    if works(s):
-        return Pass(1, [Clue(s.gpu.torch, True, "works", build.fields)])
+    build = build_in_question(s, goal, "cuda", "rocm")
+    if not isinstance(build, Build):
+        return build
     if s.machine.wsl.maybe() == "1":
         return _wsl_1(s, goal, build)
     found = _by_variable(s, goal, build) or _by_container(s, goal, build) or _by_files(s, goal, build)

@@ -12,7 +12,7 @@ from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_torch import said
 from .torch_choice import choice_for, from_index, install_build
-from .torch_gpu import Build, build_of, capability_of, gpus, labels, severity_of, works
+from .torch_gpu import Build, build_for, capability_of, gpus, labels, severity_of, works
 
 OVERRIDE = "HSA_OVERRIDE_GFX_VERSION"
 #: what HIP says where the build has no code for the GPU
@@ -20,13 +20,9 @@ NO_CODE = r"hipErrorNoBinaryForGpu|HIP error: (?:invalid device function|no kern
 
 
 def _rocm(s: Snapshot, goal: Goal) -> Verdict:
-    build = build_of(s)
-    if build is None:
-        return Skip("no_torch")
-    if build.kind not in ("rocm", "cuda"):
-        return Skip("other_build", build.fields)
-    if goal.require == "cpu":
-        return Skip("cpu_goal")
+    build = build_for(s, goal, "rocm", "cuda")
+    if not isinstance(build, Build):
+        return build
     if build.kind == "cuda":
         return _cuda_on_amd(s, goal, build)
     word = s.gpu.torch.maybe()

@@ -10,7 +10,7 @@ from ..facts.snapshot import Snapshot
 from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .torch_choice import best_index, choice_for, from_index, install_build, platform_of
-from .torch_gpu import Build, build_of, capability_of, gpus, labels, numbers, sees_none, severity_of, works
+from .torch_gpu import Build, build_for, capability_of, gpus, labels, numbers, sees_none, severity_of, works
 from .visible_devices import visible
 
 #: compute capability from which a GPU is worth a warning; what is older is slow, has little memory, and every release
@@ -22,13 +22,9 @@ _ARC_IDS = ("8086:56", "8086:e2", "8086:0bd")
 
 
 def _cpu_build(s: Snapshot, goal: Goal) -> Verdict:
-    build = build_of(s)
-    if build is None:
-        return Skip("no_torch")
-    if build.kind != "cpu":
-        return Skip("other_build", build.fields)
-    if goal.require == "cpu":
-        return Skip("cpu_goal")
+    build = build_for(s, goal, "cpu")
+    if not isinstance(build, Build):
+        return build
     os_info = s.machine.os.maybe()
     if os_info is not None and os_info.system == "macos":
         return Skip("macos")

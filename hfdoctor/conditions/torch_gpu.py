@@ -10,7 +10,7 @@ import msgspec
 from ..facts.fact import Fact, FactMissing
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
-from .model import Goal, Plain, Severity
+from .model import Clue, Goal, Pass, Plain, Severity, Skip
 from .seen_torch import said
 
 #: reasons for which these conditions do not apply; each takes them into its words
@@ -81,6 +81,29 @@ def build_of(s: Snapshot) -> Build | None:
     if runtime:
         return Build("cuda", runtime, entry.version, s.packages.distributions)
     raise FactMissing(fact)
+
+
+def build_for(s: Snapshot, goal: Goal, *kinds: str) -> Build | Skip:
+    """The installed torch where it is a build of one of ``kinds``, and not the processor alone was asked for.
+
+    Else the reason, of WORDS, for which a condition about such builds does not apply. Raises FactMissing as build_of.
+    """
+    build = build_of(s)
+    if build is None:
+        return Skip("no_torch")
+    if build.kind not in kinds:
+        return Skip("other_build", build.fields)
+    if goal.require == "cpu":
+        return Skip("cpu_goal")
+    return build
+
+
+def build_in_question(s: Snapshot, goal: Goal, *kinds: str) -> Build | Pass | Skip:
+    """As build_for; and Pass where torch was seen finding a GPU, so that nothing on the way to it need be doubted."""
+    build = build_for(s, goal, *kinds)
+    if isinstance(build, Build) and works(s):
+        return Pass(1, [Clue(s.gpu.torch, True, "works", build.fields)])
+    return build
 
 
 def _listed_runtime(s: Snapshot) -> str:

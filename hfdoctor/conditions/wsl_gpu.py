@@ -6,21 +6,15 @@ from ..facts.fact import FactMissing
 from ..facts.snapshot import Snapshot
 from . import torch_gpu
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
-from .torch_gpu import build_of, chosen_on_purpose, severity_of, works
+from .torch_gpu import Build, build_in_question, chosen_on_purpose, severity_of
 
 
 def _wsl(s: Snapshot, goal: Goal) -> Verdict:
     if s.machine.wsl.or_absent() != "2":
         return Skip("not_wsl")
-    build = build_of(s)
-    if build is None:
-        return Skip("no_torch")
-    if build.kind != "cuda":
-        return Skip("other_build", build.fields)
-    if goal.require == "cpu":
-        return Skip("cpu_goal")
-    if works(s):
-        return Pass(1, [Clue(s.gpu.torch, True, "works", build.fields)])
+    build = build_in_question(s, goal, "cuda")
+    if not isinstance(build, Build):
+        return build
     way = s.gpu.wsl.or_absent()
     if way is None:
         raise FactMissing(s.gpu.wsl)
