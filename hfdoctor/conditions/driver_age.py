@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
@@ -19,8 +20,6 @@ from .torch_gpu import Build, build_in_question, capability_of, gpus, numbering_
 
 #: what torch and CUDA say of a driver that is too old
 TOO_OLD = r"driver on your system is too old|CUDA driver version is insufficient"
-#: the oldest compute capability that a CUDA major runs on; drivers of that major leave older GPUs out, or soon will
-OLDEST_GPU: dict[tuple[int, ...], tuple[int, ...]] = {(12,): (5, 0), (13,): (7, 5)}
 #: the first major with minor-version compatibility
 COMPATIBLE_MINORS = 11
 
@@ -102,8 +101,7 @@ def _fail(s: Snapshot, build: Build, severity: Severity, basis: Basis, clues: li
     fields["major"] = build.runtime.partition(".")[0]
     cards = gpus(s, "nvidia") if s.gpu.devices.known else []
     steps = []
-    oldest = min((numbers(capability_of(one)[0]) for one in cards if capability_of(one)[0]), default=(99,))
-    if oldest >= OLDEST_GPU.get(numbers(build.runtime)[:1], (0,)):  # else no driver makes such a torch run on it
+    if not _beyond_its_cuda(cards, build):  # else no driver makes such a torch run on it
         os_info = s.machine.os.maybe()
         windows = (os_info is not None and os_info.system == "windows") or torch_gpu.in_wsl(s)
         says = "newer_driver_wsl" if torch_gpu.in_wsl(s) else "newer_driver_windows" if windows else "newer_driver"
@@ -114,6 +112,14 @@ def _fail(s: Snapshot, build: Build, severity: Severity, basis: Basis, clues: li
         steps += install_build(s, choice)
     says = "too_old" if driver else "told"
     return Fail(says, severity, basis, clues, fields, Treatment("print-only", steps) if steps else None, len(clues))
+
+
+def _beyond_its_cuda(cards: list[Device], build: Build) -> bool:
+    """Whether one of the GPUs is older than all that the build's CUDA has code for."""
+    from ..knowledge.drivers import oldest_gpu
+
+    known = [numbers(capability) for one in cards if (capability := capability_of(one)[0])]
+    return bool(known) and min(known) < numbers(oldest_gpu(build.runtime) or "")
 
 
 DRIVER_TOO_OLD = Condition(

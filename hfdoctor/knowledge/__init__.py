@@ -30,6 +30,7 @@ Builds of torch (``hfdoctor.knowledge.torch_builds``)
 
 Drivers and GPUs (``hfdoctor.knowledge.drivers``, ``hfdoctor.knowledge.gpu_names``)
     ``needs_driver("12.4", "linux")``, ``driver_is_enough(version, cuda, system)``, ``cuda_of_driver(version, system)``,
+    ``oldest_gpu("12.4")``,
     ``capability_of("NVIDIA GeForce RTX 4090")``, ``capability_of_pci_id("10de:2684")``, ``gfx_of(name)``.
 
 Smaller tables

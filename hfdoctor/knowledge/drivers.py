@@ -31,6 +31,16 @@ class CudaDriver(Row, frozen=True, kw_only=True):
     windows: str | None
 
 
+class CudaGpus(Row, frozen=True, kw_only=True):
+    """The oldest GPU, by its compute capability (``5.0``), that a major of CUDA (``12``) has code for.
+
+    NVIDIA's compiler and libraries of that CUDA know no older one, whatever the driver is.
+    """
+
+    cuda: str
+    oldest: str
+
+
 System = Literal["linux", "windows"]
 
 
@@ -44,6 +54,11 @@ def load_driver_cuda() -> tuple[CudaDriver, ...]:
     return load_table("driver_cuda", CudaDriver)
 
 
+def load_cuda_gpus() -> tuple[CudaGpus, ...]:
+    """Rows, newest CUDA first; KnowledgeError when the table is damaged."""
+    return load_table("cuda_gpus", CudaGpus)
+
+
 def needs_driver(cuda: str, system: str) -> str | None:
     """The oldest driver for programs built with ``cuda``, such as ``"12.4"``: ``"525.60.13"`` on ``"linux"``.
 
@@ -55,6 +70,15 @@ def needs_driver(cuda: str, system: str) -> str | None:
     wanted = cuda if numbers[0] < 11 else str(numbers[0])
     row = next((row for row in load_drivers() if row.cuda == wanted), None)
     return _column(row, system) if row else None
+
+
+def oldest_gpu(cuda: str) -> str | None:
+    """The oldest compute capability that programs built with ``cuda``, such as ``"12.4"``, can run on: ``"5.0"``.
+
+    None for a CUDA that the table does not know.
+    """
+    major = cuda.partition(".")[0]
+    return next((row.oldest for row in load_cuda_gpus() if row.cuda == major), None)
 
 
 def driver_is_enough(version: str, cuda: str, system: str) -> bool | None:

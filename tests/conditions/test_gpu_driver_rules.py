@@ -125,3 +125,25 @@ def test_a_kernel_that_ran_acquits_the_architecture() -> None:
     assert finding(s, "gpu-arch-unsupported").severity == "error"
     s.gpu.torch = known(TorchWord(cuda=True, devices=[TorchDevice("Tesla V100", "7.0", ok=True)]), "torch")
     assert finding(s, "gpu-arch-unsupported").outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "runs", "capability", "helps"),
+    [
+        ("13.2", "12.4", "6.1", False),  # a GTX 1080: CUDA 13 has no code for it under any driver
+        ("13.2", "12.4", "7.5", True),
+        ("12.6", "11.4", "3.7", False),
+        ("12.6", "11.4", "5.0", True),
+        ("11.8", "10.2", "3.0", False),
+        ("13.2", "12.4", "", True),  # not known: a newer driver may be the cure
+    ],
+)
+def test_a_newer_driver_is_no_cure_for_a_gpu_that_the_cuda_left_behind(
+    cuda: str, runs: str, capability: str, helps: bool
+) -> None:
+    s = machine(cuda, "470.57.02", runs)
+    (card,) = s.gpu.devices.need()
+    card.capability, card.name, card.pci_id = capability, "", ""
+    remedy = finding(s, AGE).remedy
+    texts = [step.text for step in remedy.steps] if remedy else []
+    assert any("newer driver" in text for text in texts) is helps, texts

@@ -9,9 +9,11 @@ from hfdoctor.knowledge.drivers import (
     cuda_of_driver,
     dotted,
     driver_is_enough,
+    load_cuda_gpus,
     load_driver_cuda,
     load_drivers,
     needs_driver,
+    oldest_gpu,
 )
 
 
@@ -83,6 +85,44 @@ def test_what_is_no_number_or_too_old_is_unknown(version: str) -> None:
 )
 def test_the_oldest_driver_for_a_cuda(cuda: str, system: str, driver: str | None) -> None:
     assert needs_driver(cuda, system) == driver
+
+
+@pytest.mark.parametrize(
+    ("cuda", "capability"),
+    [
+        ("13.2", "7.5"),
+        ("12.8", "5.0"),
+        ("11.8", "3.5"),
+        ("10.2", "3.0"),
+        ("8.0", "2.0"),
+        ("99.0", None),
+        ("13", "7.5"),
+        ("", None),
+    ],
+)
+def test_the_oldest_gpu_for_a_cuda(cuda: str, capability: str | None) -> None:
+    assert oldest_gpu(cuda) == capability
+
+
+def test_a_newer_cuda_never_has_code_for_an_older_gpu() -> None:
+    rows = load_cuda_gpus()
+    assert [dotted(row.cuda) for row in rows] == sorted((dotted(row.cuda) for row in rows), reverse=True)  # type: ignore[type-var]
+    oldest = [dotted(row.oldest) for row in rows]
+    assert None not in oldest and oldest == sorted(oldest, reverse=True)  # type: ignore[type-var]
+
+
+def test_torch_was_published_for_no_gpu_older_than_its_cuda_allows() -> None:
+    from hfdoctor.binaries.targets import cuda_target
+    from hfdoctor.knowledge.torch_builds import cuda_of_variant, load_torch_builds
+
+    compared = 0
+    for row in load_torch_builds():
+        targets = [target for name in row.code or () if (target := cuda_target(name)) is not None]
+        oldest = oldest_gpu(cuda_of_variant(row.variant) or "")
+        if targets and oldest:
+            compared += 1
+            assert min((one.major, one.minor) for one in targets) >= dotted(oldest), row  # type: ignore[operator]
+    assert compared > 20
 
 
 def test_unknown_is_neither_enough_nor_too_old() -> None:

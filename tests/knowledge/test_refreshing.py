@@ -177,7 +177,7 @@ def test_tables_written_by_hand_are_named(capsys: pytest.CaptureFixture[str]) ->
 def test_what_is_not_rebuilt_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert {"drivers", "driver_cuda", "python_releases"} <= set(refresh_tables.not_rebuilt())
+    assert {"drivers", "driver_cuda", "cuda_gpus", "python_releases"} <= set(refresh_tables.not_rebuilt())
     assert not {"torch_builds", "gpu_names", "companions", "closures"} & set(refresh_tables.not_rebuilt())
     monkeypatch.setattr(refresh_tables, "KNOWLEDGE", tmp_path)
     monkeypatch.setattr(refresh_tables, "builders", lambda *words: {"t": lambda *_: ({"t": []}, [])})
