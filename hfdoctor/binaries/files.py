@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from typing import Protocol
 
 #: bytes; headers, dynamic segment and version tables of a library lie in few of these
@@ -127,64 +126,6 @@ class LocalFiles:
 
     def _place(self, path: str) -> str:
         return f"{self.root}{path}" if self.root and path.startswith("/") else path
-
-
-class WindowsTree:
-    """A Windows machine whose drives (or folders of them) lie in folders of this one.
-
-    ``places`` maps a Windows folder to a folder here: ``{"C:\\\\": "/tmp/tree"}``. Names are compared without regard to
-    case, as Windows does.
-    """
-
-    def __init__(self, places: Mapping[str, str]) -> None:
-        self._places = sorted(((_plain(name), here) for name, here in places.items()), key=lambda pair: -len(pair[0]))
-        self._listings: dict[str, dict[str, str]] = {}
-
-    def open(self, path: str) -> LocalFile:
-        place = self._place(path)
-        if place is None:
-            raise FileNotFoundError(f"no such file: {path}")
-        return LocalFile(place)
-
-    def is_file(self, path: str) -> bool:
-        place = self._place(path)
-        return place is not None and _kind(place) == stat.S_IFREG
-
-    def is_folder(self, path: str) -> bool:
-        place = self._place(path)
-        return place is not None and _kind(place) == stat.S_IFDIR
-
-    def names(self, folder: str) -> list[str]:
-        place = self._place(folder)
-        return sorted(self._listing(place).values()) if place is not None else []
-
-    def real(self, path: str) -> str:
-        return path
-
-    def _place(self, path: str) -> str | None:
-        plain = _plain(path)
-        for name, here in self._places:
-            if plain == name or plain.startswith(name + "\\"):
-                for part in plain[len(name) :].split("\\"):
-                    if part:
-                        found = self._listing(here).get(part)
-                        if found is None:
-                            return None
-                        here = f"{here}/{found}"
-                return here
-        return None
-
-    def _listing(self, place: str) -> dict[str, str]:
-        if place not in self._listings:
-            try:
-                self._listings[place] = {name.lower(): name for name in os.listdir(place)}  # noqa: PTH208
-            except OSError:
-                self._listings[place] = {}
-        return self._listings[place]
-
-
-def _plain(path: str) -> str:
-    return path.replace("/", "\\").rstrip("\\").lower()
 
 
 def _kind(place: str) -> int:

@@ -18,22 +18,6 @@ def torch_word(s: Snapshot) -> TorchWord | None:
     return s.gpu.torch.maybe()
 
 
-def torch_computed(s: Snapshot) -> bool | None:
-    """Whether a kernel of torch ran on some GPU and gave the right result.
-
-    False: torch sees no GPU, or every kernel that was tried failed. None: torch was not asked, or no kernel was tried.
-    """
-    word = torch_word(s)
-    if word is None:
-        return None
-    results = [device.ok for device in word.devices]
-    if any(results):
-        return True
-    if not results:
-        return False if says_no_gpu(s) else None
-    return None if None in results else False
-
-
 def computed_on(s: Snapshot, device: str | int) -> bool | None:
     """Whether a kernel of torch ran on this device, by its name or by torch's own index of it.
 
@@ -53,18 +37,6 @@ def devices_named(s: Snapshot, device: str | int) -> list[TorchDevice]:
     if isinstance(device, int):
         return [one for place, one in enumerate(word.devices) if (place if one.index is None else one.index) == device]
     return [one for one in word.devices if one.name == device]
-
-
-def says_no_gpu(s: Snapshot) -> bool:
-    """Whether torch said that there is nothing for it to compute on but the processor.
-
-    What it was not asked about counts as none, except Apple's GPU on a Mac. False also where nothing was said.
-    """
-    word = torch_word(s)
-    if word is None or word.cuda is not False or word.mps or word.xpu or any(one.ok for one in word.devices):
-        return False
-    os_info = s.machine.os.maybe()
-    return word.mps is False or os_info is None or os_info.system != "macos"
 
 
 def said(s: Snapshot, pattern: str) -> str:

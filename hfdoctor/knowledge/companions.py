@@ -44,18 +44,3 @@ def companion_for(package: str, torch: str) -> Companion | None:
         ),
         None,
     )
-
-
-def torch_for(package: str, release: str) -> str | None:
-    """The specifier of the torch that a release of ``package`` asks for: ``"==2.4.1"`` for torchvision 0.19.1+cu121.
-
-    None where the table does not have the release, or its metadata do not say.
-    """
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        public = Version(Version(release).public)
-    except InvalidVersion:
-        return None
-    rows = (row for row in load_companions() if row.package == package)
-    return next((row.torch for row in rows if Version(row.release) == public), None)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hfdoctor.binaries.files import LocalFiles, WindowsTree
+from hfdoctor.binaries.files import LocalFiles
 from hfdoctor.binaries.linkage import TorchPlaces, Walk, walk_linux
 from hfdoctor.binaries.linkage_windows import WindowsPlaces, newest_linker, walk_windows
 from hfdoctor.binaries.torch_start import read_ahead
 
 from .made import dll, elf
+from .windows_tree import WindowsTree
 
 SITE = "/env/lib/python3.12/site-packages"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hfdoctor.binaries.files import WindowsTree
 from hfdoctor.binaries.loader_windows import WindowsProcess, torch_folders
 
 from .made import dll
+from .windows_tree import WindowsTree
 
 LIB = "C:\\env\\Lib\\site-packages\\torch\\lib"
 

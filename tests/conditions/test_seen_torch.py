@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from hfdoctor.conditions.seen_torch import computed_on, devices_named, said, says_no_gpu, torch_computed
+from hfdoctor.conditions.seen_torch import computed_on, devices_named, said
 from hfdoctor.facts.fact import failed, known
 from hfdoctor.facts.sections.gpu import TorchDevice, TorchWord
 from hfdoctor.facts.sections.packages import ImportTrial
@@ -22,34 +20,13 @@ def device(ok: bool | None, name: str = "NVIDIA A10", index: int | None = None, 
     return TorchDevice(name, ok=ok, error=error, kind="cuda", index=index)
 
 
-@pytest.mark.parametrize(
-    ("word", "computed"),
-    [
-        (TorchWord(cuda=True, devices=[device(True)]), True),
-        (TorchWord(cuda=True, devices=[device(False), device(True)]), True),
-        (TorchWord(cuda=True, devices=[device(False), device(False)]), False),
-        (TorchWord(cuda=True, devices=[device(False), device(None)]), None),
-        (TorchWord(cuda=True, devices=[device(None)]), None),
-        (TorchWord(cuda=True), None),
-        (TorchWord(cuda=False), False),
-        (TorchWord(), None),
-        (TorchWord(cuda=False, mps=True), None),
-        (TorchWord(cuda=False, xpu=True, devices=[TorchDevice("Arc", ok=True, kind="xpu", index=0)]), True),
-    ],
-)
-def test_a_kernel_that_ran(word: TorchWord, computed: bool | None) -> None:
-    assert torch_computed(spoke(word)) is computed
-
-
 def test_nothing_is_concluded_where_torch_was_not_asked() -> None:
     for snapshot in (recorded.build("cuda"), recorded.build("linux")):
-        assert torch_computed(snapshot) is None
         assert computed_on(snapshot, 0) is None
-        assert not says_no_gpu(snapshot)
         assert said(snapshot, ".") == ""
     snapshot.gpu.torch = failed("it crashed")
-    assert torch_computed(snapshot) is None
-    assert not says_no_gpu(snapshot)
+    assert computed_on(snapshot, 0) is None
+    assert devices_named(snapshot, 0) == []
 
 
 def test_one_device_is_told_from_another() -> None:
@@ -62,17 +39,6 @@ def test_one_device_is_told_from_another() -> None:
     assert computed_on(snapshot, 1) is True
     assert computed_on(snapshot, 0) is None
     assert [one.name for one in devices_named(snapshot, 0)] == ["B"]
-
-
-def test_a_mac_of_which_only_cuda_is_told_may_have_a_gpu() -> None:
-    snapshot = spoke(TorchWord(cuda=False))
-    assert says_no_gpu(snapshot)
-    os_info = snapshot.machine.os.need()
-    os_info.system = "macos"
-    assert not says_no_gpu(snapshot)
-    assert torch_computed(snapshot) is None
-    snapshot.gpu.torch = known(TorchWord(cuda=False, mps=False))
-    assert says_no_gpu(snapshot)
 
 
 def test_what_it_printed_is_searched() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hfdoctor.knowledge.companions import companion_for, torch_for
+from hfdoctor.knowledge.companions import companion_for, load_companions
 from hfdoctor.knowledge.paths import InstallPaths, install_paths, load_closures, load_wheel_paths
 from hfdoctor.knowledge.sizes import install_size
 
@@ -92,11 +92,9 @@ def test_companions_follow_what_they_publish() -> None:
 
 
 def test_the_torch_that_a_companion_asks_for() -> None:
-    assert torch_for("torchvision", "0.19.1+cu121") == "==2.4.1"
-    assert torch_for("torchvision", "0.29.2") == ">=2.14.0"
-    assert torch_for("torchaudio", "0.13.1") == "==1.13.1"
-    assert torch_for("torchtext", "0.17.2+cpu") == "==2.2.2"
-    assert torch_for("torchaudio", "2.11.0") is None  # its metadata do not name torch
-    for unknown in ("99.0", "0.19.1a0", "not a version"):
-        assert torch_for("torchvision", unknown) is None
-    assert torch_for("unheard-of", "1.0") is None
+    torch = {(row.package, row.release): row.torch for row in load_companions()}
+    assert torch["torchvision", "0.19.1"] == "==2.4.1"
+    assert torch["torchvision", "0.29.2"] == ">=2.14.0"
+    assert torch["torchaudio", "0.13.1"] == "==1.13.1"
+    assert torch["torchtext", "0.17.2"] == "==2.2.2"
+    assert torch["torchaudio", "2.11.0"] is None  # its metadata do not name torch
