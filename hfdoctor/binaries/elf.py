@@ -85,6 +85,19 @@ def read_elf(file: File) -> Elf:
     return ElfReader(file).read()
 
 
+def kind_of(file: File, bits: int) -> tuple[int, str, int] | None:
+    """``Elf.kind`` by the first header alone, whatever follows it; None where there is none. Raises OSError.
+
+    ``bits`` are those of the process: its loader wants as many bytes as a header of its own has.
+    """
+    length = 64 if bits == 64 else 52
+    head = file.read(0, length)
+    if len(head) < length or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
+        return None
+    order = "<" if head[5] == 1 else ">"
+    return 32 * head[4], order, int(struct.unpack_from(f"{order}H", head, 18)[0])
+
+
 class ElfReader:
     """The places of things in one file. Raises Malformed, OSError; struct.error for tables that break off."""
 

@@ -240,8 +240,8 @@ def _shadowed(
 def _differ(process: LinuxProcess, library: Library, expected: str, version_of: Callable[[str], str]) -> bool:
     """Whether the library is another version than the file ``expected``: by their versions, build ids, or sizes."""
     opened = process.look_at(expected)
-    if opened is None or isinstance(opened, Malformed):
-        return False  # the copy that was meant is damaged: that is another finding
+    if opened is None or isinstance(opened, Malformed) or opened.kind != library.elf.kind:
+        return False  # the copy that was meant is damaged, or not for this process: that is another finding
     mine, meant = version_of(library.path), version_of(expected)
     if mine and meant:
         # libcudnn.so.9.1.0 is that of the wheel 9.1.0.70

@@ -10,7 +10,7 @@ from time import monotonic
 
 import msgspec
 
-from .elf import MACHINES, Elf, Malformed, read_elf
+from .elf import MACHINES, Elf, Malformed, kind_of, read_elf
 from .files import File, Files
 from .ld_cache import LARGEST_CACHE, Cache
 
@@ -47,7 +47,10 @@ class Library(msgspec.Struct, eq=False):
 
 
 class Flaw(msgspec.Struct):
-    """What the loader would stumble over: ``kind`` is missing, version, wrong-architecture or truncated."""
+    """What the loader would stumble over: ``kind`` is missing, version, wrong-architecture, wrong-class or truncated.
+
+    wrong-class, as the loader calls it, is a library of 32 bits for a process of 64, or the other way round.
+    """
 
     kind: str
     #: who needs it; None where it was asked for by its path
@@ -73,6 +76,7 @@ class LinuxProcess:
         self.deadline = deadline
         self.cwd = cwd
         self.loaded: list[Library] = []
+        self._kind: tuple[int, str, int] | None = None
         self._images: dict[tuple[int, int], Elf | Malformed] = {}
         self._opened: dict[str, tuple[tuple[int, int], Elf | Malformed] | None] = {}
         self._cache: Cache | None = None
@@ -86,6 +90,7 @@ class LinuxProcess:
         if isinstance(image[1], Malformed):
             raise image[1]
         self.main = Library(real, image[1], image[0], {real})
+        self._kind = self.main.elf.kind
         self.musl = "ld-musl" in image[1].interpreter
         self.library_path = self._split(environ.get("LD_LIBRARY_PATH", ""), self.main, ":;")
         self.default_folders = self._defaults()
@@ -176,17 +181,22 @@ class LinuxProcess:
                 identity, image = opened
                 if isinstance(image, Malformed):
                     return Flaw("truncated", loader, name, found=path, found_by=step, wanted=str(image))
-                if image.kind != self.main.elf.kind:
-                    foreign = foreign or (path, step, image)
+                if image.kind != self._kind:
+                    foreign = foreign or self._foreign(path, step, image, loader, name)
+                    if image.bits == self.main.elf.bits and image.order != self.main.elf.order:
+                        return foreign
                     continue  # as the loader does: a library for another processor is passed over
                 names = {name, path, image.soname} - {""}
                 return Library(path, image, identity, names, loader, step)
         if foreign is not None:
-            path, step, image = foreign
-            machine = f"{MACHINES.get(image.machine, image.machine)}, {image.bits} bits"
-            return Flaw("wrong-architecture", loader, name, found=path, found_by=step, wanted=machine)
+            return foreign
         folders = [path.rpartition("/")[0] for step, paths in steps for path in paths if step != "ld.so.cache"]
         return Flaw("missing", loader, name, searched=list(dict.fromkeys(folders)))
+
+    def _foreign(self, path: str, step: str, image: Elf, loader: Library | None, name: str) -> Flaw:
+        kind = "wrong-architecture" if image.bits == self.main.elf.bits else "wrong-class"
+        machine = f"{MACHINES.get(image.machine, image.machine)}, {image.bits} bits"
+        return Flaw(kind, loader, name, found=path, found_by=step, wanted=machine)
 
     def _steps(self, name: str, loader: Library) -> list[tuple[str, list[str]]]:
         """The places where ``loader``'s need for ``name`` is looked for, in the loader's order, with their names."""
@@ -304,13 +314,18 @@ class LinuxProcess:
                     try:
                         self._images[file.identity] = read_elf(file)
                     except Malformed as error:
-                        self._images[file.identity] = error
+                        self._images[file.identity] = self._header_alone(file) or error
                 self._opened[path] = (file.identity, self._images[file.identity])
             except OSError:
                 return None
             finally:
                 file.close()
         return self._opened[path]
+
+    def _header_alone(self, file: File) -> Elf | None:
+        """A damaged library for another kind of process: the loader passes it over before it sees the damage."""
+        kind = kind_of(file, self._kind[0]) if self._kind else None
+        return Elf(*kind, file.size, 0) if kind and kind != self._kind else None
 
     def _version_flaws(self, libraries: list[Library]) -> list[Flaw]:
         """The versions that ``libraries`` must have and that what is loaded lacks. musl does not look at versions."""

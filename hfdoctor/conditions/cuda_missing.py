@@ -22,6 +22,8 @@ from .torch_pairs import TRITONS
 _MANAGERS = ("conda", "debian", "apt", "dpkg", "rpm", "dnf", "portage", "nix", "guix", "brew")
 #: libcudnn_ops.so.9, cudnn_engines_precompiled64_9.dll: loaded when they are first used, not with torch
 _PART = r"(?i)(?:lib)?cudnn_\w+?(?:64_\d+)?\.(?:so|dll)"
+#: what a library that is there, and is no use, is called here, and the template of its evidence
+_UNUSABLE = {"truncated": "cut", "wrong-architecture": "other_machine", "wrong-class": "other_class"}
 
 
 def _asked(s: Snapshot, goal: Goal) -> list[Pin]:
@@ -49,7 +51,7 @@ def _missing(s: Snapshot, goal: Goal) -> Verdict:
         return Pass(max(1, len(pins)), [Clue(s.packages.imports, "torch", "imported")])
     # a file that is there and is no use; on Windows dll-load-failed speaks of those
     os = s.machine.os.maybe()
-    unusable = () if os is None or os.system == "windows" else ("truncated", "wrong-architecture")
+    unusable = () if os is None or os.system == "windows" else tuple(_UNUSABLE)
     problems = [one for one in cuda_problems(s, "missing", *unusable) if not re.match(_PART, _name(one))]
     lacking = [pin for pin in pins if pin.ask.installed is None and _nowhere(s, pin)]
     if not problems and not lacking:
@@ -59,8 +61,8 @@ def _missing(s: Snapshot, goal: Goal) -> Verdict:
     for problem in problems:
         chain = " -> ".join(problem.chain) or problem.library
         row: dict[str, Plain] = {"needs": problem.needs, "found": problem.found, "chain": chain}
-        says = "nowhere" if problem.kind == "missing" else "cut" if problem.kind == "truncated" else "other_machine"
-        clues.append(Clue(s.native.linkage, problem.needs, says, row))
+        row["wanted"] = problem.wanted
+        clues.append(Clue(s.native.linkage, problem.needs, _UNUSABLE.get(problem.kind, "nowhere"), row))
     for pin in lacking:
         row = {"by": pin.ask.by, "by_version": pin.ask.by_version, "asked": pin.ask.text, "name": pin.ask.name}
         clues.append(Clue(s.packages.distributions, pin.ask.text, "asks", row))
@@ -246,6 +248,7 @@ CUDA_LIBS_MISSING = Condition(
         "unusable": "torch {torch} cannot be loaded: {names} is there, and cannot be used",
         "cut": "{found} is cut short; {chain} needs it",
         "other_machine": "{found} is for another kind of processor; {chain} needs it",
+        "other_class": "{found} is for {wanted} (the loader calls that a wrong ELF class); {chain} needs it",
         "not_installed": "torch {torch} asks for CUDA libraries that are not installed: {names}",
         "nowhere": "{needs} is needed by {chain}, and it is in no folder that the loader searches",
         "asks": "{by} {by_version} asks for {asked}; {name} is not installed",

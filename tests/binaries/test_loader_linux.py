@@ -142,6 +142,26 @@ def test_passes_over_libraries_for_other_machines(root: Path) -> None:
     assert (flaw.kind, flaw.found, flaw.wanted) == ("wrong-architecture", "/one/libx.so", "aarch64, 64 bits")
 
 
+@pytest.mark.parametrize(
+    ("bits", "machine", "kind", "wanted"),
+    [(32, 3, "wrong-class", "i386, 32 bits"), (64, 183, "wrong-architecture", "aarch64, 64 bits")],
+)
+@pytest.mark.parametrize("length", [None, 64, 100])
+def test_of_a_library_for_another_process_only_the_header_counts(
+    root: Path, bits: int, machine: int, kind: str, wanted: str, length: int | None
+) -> None:
+    path = elf(root / "one/libx.so", bits=bits, machine=machine)
+    path.write_bytes(path.read_bytes()[:length])
+    elf(root / "t/a.so", ["libx.so"], rpath="/one:/two")
+    (flaw,) = process(root).load("/t/a.so")
+    assert (flaw.kind, flaw.found, flaw.wanted) == (kind, "/one/libx.so", wanted)
+    path.write_bytes(path.read_bytes()[:63])
+    assert [flaw.kind for flaw in process(root).load("/t/a.so")] == ["truncated"]
+    path.write_bytes(elf(root / "whole.so", bits=bits, machine=machine).read_bytes()[:length])
+    elf(root / "two/libx.so")
+    assert process(root).load("/t/a.so") == []
+
+
 @pytest.mark.parametrize("damage", [b"", b"version https://git-lfs.github.com/spec/v1", b"\x7fELF\x02"])
 def test_a_damaged_library_ends_the_search(root: Path, damage: bytes) -> None:
     elf(root / "two/libx.so")
@@ -257,3 +277,45 @@ def test_agrees_with_the_real_loader(tmp_path: Path) -> None:
             assert ("cannot open shared object file" in done.stdout) == bool(flaws), (path, environ)
             seen.add((bool(flaws), str(mine)))
     assert len(seen) == 3
+
+
+@pytest.mark.allow_subprocess
+@pytest.mark.skipif(not (shutil.which("cc") and sys.platform == "linux"), reason="no C compiler")
+@pytest.mark.parametrize(
+    "form", ["32 bits", "32 bits, cut", "32 bits, 52 bytes", "other machine", "big-endian", "flipped"]
+)
+def test_says_of_a_library_for_another_process_what_the_real_loader_says(tmp_path: Path, form: str) -> None:
+    """The real loader passes most of them over, whatever else is wrong with them, and takes the next one."""
+    program = os.path.realpath(sys.executable)
+    if LinuxProcess(LocalFiles(), program, {}).main.elf.kind[:2] != (64, "<"):
+        pytest.skip("the interpreter is not one of 64 bits, little-endian")
+    (tmp_path / "code.c").write_text("int only;")
+
+    def build(name: str, *options: str) -> Path:
+        out = tmp_path / name
+        out.parent.mkdir(exist_ok=True)
+        command = ["cc", "-shared", "-fPIC", "-nostdlib", "-o", str(out), str(tmp_path / "code.c"), *options]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("the compiler here makes no library of 32 bits")
+        return out
+
+    good = build("two/libx.so.1", "-Wl,-soname,libx.so.1")
+    needs = build("t/a.so", "-Wl,--no-as-needed", str(good))
+    bad = build("one/libx.so.1", "-Wl,-soname,libx.so.1", *(["-m32"] if form.startswith("32 bits") else []))
+    whole = bytearray(bad.read_bytes())
+    if form == "other machine":
+        whole[18:20] = b"\x16\0"  # of another maker, and of this width
+    elif form == "big-endian":
+        whole[5] = 2
+    elif form == "flipped":
+        whole[4] = 1
+    bad.write_bytes(whole[: {"32 bits, cut": 200, "32 bits, 52 bytes": 52}.get(form)])
+    code = "import ctypes,sys; ctypes.CDLL(sys.argv[1])"
+    for folders in (["one"], ["one", "two"]):
+        environ = {"LD_LIBRARY_PATH": ":".join(f"{tmp_path}/{folder}" for folder in folders)}
+        done = subprocess.run([program, "-S", "-c", code, str(needs)], capture_output=True, text=True, env=environ)
+        flaws = LinuxProcess(LocalFiles(), program, environ).load(str(needs))
+        assert bool(flaws) == bool(done.returncode), done.stderr
+        wrong_class = "wrong ELF class: ELFCLASS32" in done.stderr
+        assert [flaw.kind == "wrong-class" for flaw in flaws] == [wrong_class] * len(flaws)
+        assert [flaw.kind == "truncated" for flaw in flaws] == ["file too short" in done.stderr] * len(flaws)

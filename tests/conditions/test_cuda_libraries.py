@@ -200,11 +200,18 @@ def test_the_drivers_library_is_not_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [("truncated", "is cut short"), ("wrong-architecture", "kind of processor")]
+    ("kind", "words"),
+    [
+        ("truncated", "is cut short"),
+        ("wrong-architecture", "kind of processor"),
+        ("wrong-class", "is for i386, 32 bits (the loader calls that a wrong ELF class)"),
+    ],
 )
 def test_a_library_that_is_no_use(kind: str, words: str) -> None:
     where = f"{SITE}/nvidia/cu13/lib/libcufft.so.12"
-    problem = LinkProblem(kind, "torch", f"{SITE}/torch/lib/libtorch_cuda.so", "libcufft.so.12", found=where)
+    wanted = "i386, 32 bits" if kind == "wrong-class" else ""
+    needed_by = f"{SITE}/torch/lib/libtorch_cuda.so"
+    problem = LinkProblem(kind, "torch", needed_by, "libcufft.so.12", wanted=wanted, found=where)
     found = finding(linked(recorded.build("cuda"), problem), MISSING)
     assert "is there, and cannot be used" in found.summary and words in found.evidence[0].text
     assert found.remedy and "--force-reinstall" in found.remedy.steps[0].argv

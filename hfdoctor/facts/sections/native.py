@@ -31,7 +31,8 @@ class LinkProblem(msgspec.Struct, omit_defaults=True):
     """One thing that the loader would not find, or would find wrongly.
 
     ``kind``: missing (no such library anywhere it looks), version (the found one lacks the symbol version ``wanted``),
-    shadowed (``found`` comes before ``expected``, which the package brought along), wrong-architecture, truncated.
+    shadowed (``found`` comes before ``expected``, which the package brought along), wrong-architecture, wrong-class
+    (32 bits for a process of 64, or the other way round), truncated.
     """
 
     kind: str
@@ -40,7 +41,8 @@ class LinkProblem(msgspec.Struct, omit_defaults=True):
     library: str
     #: name of the needed library: libnvJitLink.so.12, VCRUNTIME140_1.dll
     needs: str
-    #: symbol version that is wanted and lacking: GLIBC_2.32, GLIBCXX_3.4.29, libnvJitLink.so.12 __nvJitLinkAddData_12_4
+    #: version: the symbol version that is wanted and lacking, GLIBC_2.32, GLIBCXX_3.4.29, libnvJitLink.so.12
+    #: __nvJitLinkAddData_12_4; wrong-architecture, wrong-class: what the found library is for, "aarch64, 64 bits"
     wanted: str = ""
     #: where the loader finds a library of that name, "" nowhere
     found: str = ""
