@@ -16,9 +16,10 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from smoke_model.models import model_files
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.smoke_model.models import model_files
 
 TINY = Path(__file__).resolve().parent.parent / "hfdoctor" / "smoke" / "tiny"
 #: bytes that everything in the folder may take together
@@ -62,7 +63,7 @@ def check_models() -> list[str]:
 
 def write_goldens() -> list[str]:
     """Write golden.json, unless what is there says the same."""
-    from smoke_model import goldens
+    from scripts.smoke_model import goldens
 
     new = goldens.goldens(str(TINY))
     if _read(TINY / "golden.json") and not _differences(new):
@@ -75,13 +76,13 @@ def write_goldens() -> list[str]:
 
 def check_goldens() -> list[str]:
     """Where what comes out is not what is recorded."""
-    from smoke_model import goldens
+    from scripts.smoke_model import goldens
 
     return _differences(goldens.goldens(str(TINY)))
 
 
 def _differences(new: dict[str, object]) -> list[str]:
-    from smoke_model import goldens
+    from scripts.smoke_model import goldens
 
     old = json.loads((TINY / "golden.json").read_bytes())
     compared = {name: value for name, value in old.items() if name != "made"}

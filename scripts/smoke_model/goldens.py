@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import importlib.util
 import itertools
 import platform
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 TEXTS = [
@@ -29,7 +26,7 @@ PAIR = ["Is it so?", "그렇습니다."]
 #: a batch of texts of different length
 BATCH = [0, 1, 4]
 TRUNCATED_TO = 8
-INPUTS = ["The model reads a <mask> of text.", "작은 모델은 <mask>"]
+INPUTS = ["The model reads a <mask> of text.", "작은 <mask>"]
 PROMPTS = ["The model reads the", "오늘은 날씨가"]
 NEW_TOKENS = 16
 FILLED = "The <mask> is warm."
@@ -47,21 +44,10 @@ TOLERANCES = {
 }
 
 
-def stage_modules() -> dict[str, ModuleType]:
-    """The modules of hfdoctor/smoke/child, loaded as the child process loads them: nothing of hfdoctor but these."""
-    child = Path(__file__).resolve().parent.parent.parent / "hfdoctor" / "smoke" / "child"
-    spec = importlib.util.spec_from_file_location("start_of_smoke", child / "start.py")
-    assert spec is not None and spec.loader is not None
-    start = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(start)
-    start.load()
-    return {name: importlib.import_module(f"hfdoctor_smoke.{name}") for name in ("tiny_models", "compare")}
-
-
 def goldens(tiny: str) -> dict[str, Any]:
     """Everything that is recorded of the models in ``tiny``. Raises ValueError where a margin is too small."""
-    modules = stage_modules()
-    tiny_models, compare = modules["tiny_models"], modules["compare"]
+    from hfdoctor.smoke.child import compare, tiny_models
+
     tokenizer = tiny_models.load_tokenizer(tiny)
     inputs = {name: values for name, values in tokenizer(INPUTS, padding=True).items() if name != "token_type_ids"}
     result: dict[str, Any] = {
