@@ -13,6 +13,7 @@ from ..facts.sections.smoke import Machinery, StageRun
 from ..facts.snapshot import Snapshot
 from .plan import Ask
 from .run import Run
+from .torch_word import merged, torch_word_of
 
 SOURCE = "hfdoctor smoke"
 
@@ -82,6 +83,9 @@ def tell_the_others(snapshot: Snapshot) -> None:
     held = snapshot.packages.imports
     if trials and not held.known:
         snapshot.packages.imports = known(trials, SOURCE)
+    word = torch_word_of(stages)
+    if word is not None:
+        snapshot.gpu.torch = known(merged(snapshot.gpu.torch.maybe(), word), SOURCE)
 
 
 def trial_of(stage: StageRun) -> ImportTrial:
