@@ -85,6 +85,7 @@ def child_environment(environ: Mapping[str, str], scratch: str, *, online: bool)
     _keep_keras_settings(environ, child["KERAS_HOME"])
     child["PYTHONDONTWRITEBYTECODE"] = "1"
     child["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    child["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"  # datasets would ask a place of its own (s3.amazonaws.com)
     child["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     child["WANDB_MODE"] = "disabled"
     child["COMET_MODE"] = "DISABLED"

@@ -203,7 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
                 | ({"lfs": {"sha256": entry["lfs"]["oid"], **entry["lfs"]}} if "lfs" in entry else {})
                 for entry in entries
             ]
-            self.json({"id": name, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "siblings": siblings})
+            about = {"id": name, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "likes": 0}
+            self.json({**about, "gated": False, "disabled": False, "siblings": siblings})
 
     @staticmethod
     def entry(path: str, content: bytes) -> dict[str, Any]:
@@ -238,6 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in head.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:  # as the proxy asks for; whoever keeps its connections must know
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body if stop is None else body[:stop])

@@ -153,7 +153,8 @@ def rows(stage: Stage, data: Repository) -> None:
         stage.fact("rows", 0)  # a company's mirror may well have no data sets: models are what is asked for
         return
     found: list[dict[str, Any]]
-    if importlib.util.find_spec("datasets") is not None:
+    installed = importlib.util.find_spec("datasets") is not None
+    if installed and data.listed is not None:
         import datasets
 
         stage.fact("datasets", getattr(datasets, "__version__", ""))
@@ -162,7 +163,8 @@ def rows(stage: Stage, data: Repository) -> None:
     else:
         import csv
 
-        stage.fact("datasets", "not installed")
+        # the library needs the list of a repository's files; an address that serves files alone has none
+        stage.fact("datasets", "not tried: the address lists no files" if installed else "not installed")
         with open(data.files[file], encoding="utf-8", newline="") as opened:
             found = [row for row, _ in zip(csv.DictReader(opened), range(ROWS))]
     stage.fact("rows", len(found))

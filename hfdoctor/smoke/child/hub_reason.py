@@ -161,6 +161,8 @@ def why(chain: list[BaseException]) -> str:
 
 
 def _of_status(status: int, response: Any, names: set[str]) -> str:
+    if status == 401 and "credentials" in server_says(response):
+        return "auth"  # releases before 0.20 call it a missing repository
     if "RepositoryNotFoundError" in names or status == 404:
         return "not-found"
     if status == 401:
