@@ -111,6 +111,10 @@ def command(
     refuse_facts_in_text(with_facts, form)
     if hub_model and not online:
         raise click.UsageError("--hub-model is downloaded, which needs --online")
+    if device not in ("auto", "cpu") and LEVELS.index(level) < LEVELS.index("model"):
+        raise click.UsageError(f"--device {device}: nothing is computed up to --level {level}; go up to model at least")
+    if device not in ("auto", "cpu") and framework != "torch":
+        raise click.UsageError(f"--device {device} is for PyTorch; {framework} computes where it chooses itself")
     from ..conditions.engine import diagnose
     from ..conditions.model import Goal
     from ..smoke.plan import Ask

@@ -147,6 +147,8 @@ def test_check_takes_the_run_in(bare: Path, tmp_path: Path) -> None:
         (["--level", "everything"], "'everything' is not one of"),
         (["--framework", "mxnet"], "'mxnet' is not one of"),
         (["--hub-model", "a/b"], "needs --online"),
+        (["--level", "import", "--device", "cuda"], "go up to model at least"),
+        (["--framework", "jax", "--device", "cuda"], "is for PyTorch"),
         (["--local-model", "/nowhere/at/all"], "there is no folder /nowhere/at/all"),
         (["--with-facts"], "--with-facts needs --format json"),
         (["--select", "smoke-fails"], "did you mean 'smoke-failed'"),
