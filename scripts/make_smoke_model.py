@@ -16,7 +16,6 @@ import os
 import sys
 from pathlib import Path
 
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.smoke_model.models import model_files
