@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ..facts.child import kill_group, start_child
-from .guard import end_group, end_marked
+from .guard import end_group, end_marked, end_process, remove_shared, wait_for_the_others
 from .job_windows import Job
 from .printed import Printed
 from .scratch import Scratch
@@ -73,7 +73,8 @@ class Patient:
         self.code: int | None = None
         self._killed = False
         self._stopping = threading.Lock()
-        self._gone = threading.Event()
+        #: it has ended; and all is over, with what it had started
+        self._dead, self._gone = threading.Event(), threading.Event()
         self._words: queue.Queue[Said | None] = queue.Queue()
         self.process = start_child([python, "-B", SCRIPT, plan_file], environ=environ, cwd=cwd, suspended=True)
         self._job: Job | None = None
@@ -138,9 +139,13 @@ class Patient:
         if hasattr(os, "waitid"):  # its number is not given to another process before its group has been killed
             with contextlib.suppress(OSError):
                 os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+            self._dead.set()
+            wait_for_the_others(self._scratch.path)
             end_group(self.process.pid)
         code = self.process.wait()
+        self._dead.set()
         self._end_the_others()
+        remove_shared(self.process.pid)
         for reader in self._readers:
             reader.join(1.0)
         if not self._killed:
@@ -177,11 +182,15 @@ class Patient:
                 family = self._family()
                 if self._job is not None:
                     self._job.end()
-                kill_group(self.process)
+                if sys.platform == "win32" or not hasattr(os, "waitid"):
+                    kill_group(self.process)
+                elif not self._dead.is_set():
+                    end_process(self.process.pid)  # what it started is ended once it is gone
+                gone = self.gone_within(KILLED_S)
                 for process in family:
                     with contextlib.suppress(Exception):
                         process.kill()
-                if not self.gone_within(KILLED_S):
+                if not gone:
                     self._end_the_others()
             for reader in self._readers:
                 reader.join(0.2)

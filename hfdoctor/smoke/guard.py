@@ -18,8 +18,11 @@ import sys
 import time
 from typing import Any
 
+#: seconds that what a dead process had started gets to end by itself: multiprocessing's tracker removes what it shared
+GRACE_S = 0.4
 #: seconds for which a folder is tried again: a process that is dying may still hold files, or write some
 PATIENCE_S = 3.0
+SHARED = "/dev/shm"
 
 
 def end_group(pid: int) -> None:
@@ -27,6 +30,30 @@ def end_group(pid: int) -> None:
     if sys.platform != "win32" and pid > 1:
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
+
+
+def end_process(pid: int) -> None:
+    """Kill one process; nothing happens where it is gone."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+
+
+def wait_for_the_others(folder: str) -> None:
+    """Wait, for a moment, until nothing of the run is left (Linux; elsewhere nothing can be seen)."""
+    until = time.monotonic() + GRACE_S
+    while marked(folder) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def remove_shared(pid: int) -> None:
+    """Remove what a killed process cannot: files that OpenMP and torch name after it in shared memory (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listdir(SHARED):
+            if name.startswith((f"__KMP_REGISTERED_LIB_{pid}_", f"torch_{pid}_")):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(SHARED, name))
 
 
 def end_marked(folder: str) -> int:
@@ -39,8 +66,8 @@ def end_marked(folder: str) -> int:
     for _ in range(5):  # what is just being started has no variables of its own yet
         pids = marked(folder)
         for pid in pids:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+            end_process(pid)
+            remove_shared(pid)
         found += len(pids)
         if not pids:
             break
@@ -106,7 +133,11 @@ def main(folder: str) -> None:
         elif word[:1] == "-" and word[1:].isdigit():
             alive.discard(int(word[1:]))
     for pid in alive:
+        end_process(pid)
+    wait_for_the_others(folder)
+    for pid in alive:
         end_group(pid)
+        remove_shared(pid)
     end_marked(folder)
     remove_tree(folder)
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ..facts.sections.smoke import Deviation, StageRun
+from .child.teller import BETWEEN, EXIT
 from .child_process import Patient, Said, write_plan
 from .ended import error_of, meaning
 from .plan import Ask, Step, first_steps, hub_examples, obstacle
@@ -161,22 +162,24 @@ class Run:
         step: Step | None = None
         began = time.monotonic()
         until = began + START_S
-        good = True
+        good, closed, any_begun = True, False, False
         while True:
             try:
                 said = patient.next(min(until + GRACE_S, deadline))
             except TimeoutError:
                 if not self._stopped:
                     patient.abort(ABORT_S)
-                    self._died(patient, step, time.monotonic() - began, late=True)
+                    self._died(patient, step, time.monotonic() - began, "no-answer" if closed else "timeout")
+                    self._give_up_unless(any_begun)
                 return
             if self._stopped:
                 return
             if said is None:
                 self._died(patient, step, time.monotonic() - began)
+                self._give_up_unless(any_begun)
                 return
             if said.closed:  # its death will be heard of in a moment; what lives on will not answer any more
-                until = min(until, time.monotonic() + CLOSED_S - GRACE_S)
+                closed, until = True, min(until, time.monotonic() + CLOSED_S - GRACE_S)
             elif said.end:
                 self._ends(patient, deadline, good)
                 return
@@ -187,6 +190,7 @@ class Run:
                 if step is not None:
                     began = time.monotonic()
                     until = began + step.deadline_s
+                    any_begun = True
                     self._show(step.key, None)
             elif said.done and step is not None and said.done == step.key:
                 stage = self._done(patient, step, said)
@@ -218,25 +222,32 @@ class Run:
         self._over(step, stage)
         return stage
 
-    def _died(self, patient: Patient, step: Step | None, seconds: float, *, late: bool = False) -> None:
-        """The child is gone without having said how the stage went; ``late``: it was ended at its deadline."""
+    def _died(self, patient: Patient, step: Step | None, seconds: float, ended_for: str = "") -> None:
+        """The child is gone without having said how the stage went; ``ended_for``: the error that it was ended for."""
         if self._stopped:
             return
         begun = step is not None
         step = step or (self._waiting[0] if self._waiting else None)
         if step is None:
             return
-        printed, stack = patient.printed_in(step.key if begun else "")
-        error = "timeout" if late else error_of(patient.code) or "no-answer"
+        printed, stack = patient.printed_in(step.key if begun else BETWEEN)
+        if not begun and not stack:
+            printed = [*patient.printed_in("")[0], *printed]
+        error = ended_for or error_of(patient.code) or "no-answer"
         given = min(step.deadline_s, self._child_until - time.monotonic() + seconds)
         if patient.code == 1 and begun and time_was_over(stack) and seconds > given - EARLY_S:
             error = "timeout"  # its own watchdog ended it
-        if late and stack and stack[0].startswith("Fatal Python error: Aborted"):
+        if ended_for and stack and stack[0].startswith("Fatal Python error: Aborted"):
             del stack[0]  # that was the doctor's own signal
         message = _unanswered(error, seconds, begun)
         stage = StageRun(outcome="fail", seconds=round(seconds, 3), error=error, message=message, **_named(step))
         stage.printed, stage.trace = printed, stack
         self._over(step, stage)
+
+    def _give_up_unless(self, any_begun: bool) -> None:
+        """A Python that does not come as far as the first stage will not do so a second time."""
+        if not any_begun and not self._stopped:
+            self._skip_all("Python did not begin")
 
     def _ends(self, patient: Patient, deadline: float, good: bool) -> None:
         """All stages are done: Python ends. Where it crashes or hangs meanwhile, a script of the person's would, too.
@@ -250,7 +261,7 @@ class Run:
                 return  # there was no time to see
             patient.abort(ABORT_S)
         seconds = time.monotonic() - began
-        printed, stack = patient.printed_in("exit")
+        printed, stack = patient.printed_in(EXIT)
         error = error_of(patient.code)
         if patient.code == 1 and time_was_over(stack):
             error = "timeout"

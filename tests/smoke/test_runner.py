@@ -330,3 +330,36 @@ def test_no_file_of_memory_is_left(bench: Bench) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, before)
     assert list(bench.work.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no /dev/shm")
+@pytest.mark.parametrize("end", ["os.abort()", "time.sleep(60)", ""])
+def test_shared_memory_is_given_back(bench: Bench, end: str) -> None:
+    """What OpenMP and torch name after the process, and what multiprocessing's own tracker removes a moment later."""
+    act = (
+        "import os, time\nfrom multiprocessing import shared_memory\n"
+        "block = shared_memory.SharedMemory(create=True, size=100, name=f'psm_{os.getpid()}_x')\n"
+        "for name in (f'__KMP_REGISTERED_LIB_{os.getpid()}_0', f'torch_{os.getpid()}_1_2'):\n"
+        "    open('/dev/shm/' + name, 'w').close()\n"
+        f"open(os.path.join(os.environ['TMPDIR'], '..', '..', 'pid'), 'w').write(str(os.getpid()))\n{end}\n"
+    )
+    bench.run(numpy_that(act), timeout_s=1.5)
+    pid = (bench.temp / "pid").read_text()
+    (bench.temp / "pid").unlink()
+    assert [path.name for path in Path("/dev/shm").iterdir() if f"_{pid}_" in path.name] == []
+
+
+def test_a_python_that_never_begins_is_tried_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "START_S", 0.5)
+    (bench.site / "sitecustomize.py").write_text("import time; time.sleep(60)")
+    began = time.monotonic()
+    stages = bench.run()
+    assert time.monotonic() - began < 8
+    assert stages["import numpy"].error == "timeout" and stages["import numpy"].message.startswith("the first stage")
+    assert [stage.outcome for stage in stages.values()] == ["fail"] + ["skip"] * 4
+
+
+def test_a_process_that_closed_its_pipe_and_lives(bench: Bench) -> None:
+    stages = bench.run(numpy_that("import os, time; os.closerange(3, 200); time.sleep(60)"), timeout_s=30)
+    assert stages["import numpy"].error == "no-answer" and stages["import numpy"].seconds < 6
+    assert passed(stages) == ["safetensors", "tokenizers", "torch"]

@@ -35,6 +35,8 @@ STAGES = {
     "compile": ("compile", "run"),
     "hub": ("hub", "run"),
 }
+#: stages that take more than plain modules (OpenSSL) from the standard library: no library must find those loaded
+LATE = ("hub",)
 #: seconds that Python may take to end after the last stage
 EXIT_S = 30.0
 
@@ -50,14 +52,15 @@ def main(plan_file: str, before: Collection[str] = ()) -> None:
         plan = json.load(file)
     teller = Teller(pipe, plan)
     waiting = [(key, deadline_s) for key, deadline_s in plan["stages"]]
-    modules = {name: load(STAGES[name][0]) for name in dict.fromkeys(key.partition(" ")[0] for key, _ in waiting)}
+    names = dict.fromkeys(key.partition(" ")[0] for key, _ in waiting)
+    modules = {name: load(STAGES[name][0]) for name in names if name not in LATE}
     become_a_script(plan["cwd"], before)
     while waiting:
         key, deadline_s = waiting.pop(0)
         name = key.partition(" ")[0]
         if name != "import":
             leave_folder(plan["scratch"])
-        answer = teller.stage(key, deadline_s, runner(modules[name], STAGES[name][1]))
+        answer = teller.stage(key, deadline_s, runner(modules.get(name), *STAGES[name]))
         if key == "device" and answer["outcome"] == "pass":  # which there are is known only now
             waiting[:0] = [(f"device {name}", deadline_s) for name in answer["facts"]["devices"].split()]
         if key.startswith("device ") and answer["outcome"] == "fail":
@@ -111,13 +114,13 @@ def leave_folder(scratch: str) -> None:
         pass  # a library removed it: then there is nothing to keep clean
 
 
-def runner(module: ModuleType | Exception, function: str) -> Callable[[Stage], None]:
-    """What runs a stage."""
+def runner(loaded: ModuleType | Exception | None, module: str, function: str) -> Callable[[Stage], None]:
+    """What runs a stage; its module is loaded now where it is not ``loaded``."""
 
     def run(stage: Stage) -> None:
-        if isinstance(module, Exception):
-            raise module
-        getattr(module, function)(stage)
+        if isinstance(loaded, Exception):
+            raise loaded
+        getattr(loaded or importlib.import_module("." + module, __package__), function)(stage)
 
     return run
 
