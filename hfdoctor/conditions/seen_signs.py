@@ -140,8 +140,9 @@ SIGNS: tuple[Sign, ...] = (
 #: how programs begin a line in which they say why they end
 _LAST_WORDS = (
     r"^\s*(?:terminate called|terminating|what\(\):|OMP: Error|OpenBLAS|libgomp: |Intel \w+ FATAL|FATAL|Fatal |fatal |"
-    r"memory allocation of|thread '|\S*: symbol lookup error|.*: error while loading shared|AttributeError: _ARRAY_API|"
-    r"A module that was compiled using NumPy|MemoryError|ImportError|OSError)"
+    r"Could not load|Unable to load|memory allocation of|thread '|\S*: symbol lookup error|"
+    r".*: error while loading shared|AttributeError: _ARRAY_API|A module that was compiled using NumPy|"
+    r"MemoryError|ImportError|OSError)"
 )
 #: a death says nothing in these words; what is printed in a hang may have been said long before
 SILENT = ("timeout", "no-answer", "not-started", "not-tried")

@@ -24,8 +24,8 @@ from .seen_signs import condition_for, is_death, last_words, sign_of
 
 #: the templates for what was seen; a condition that shows it takes these into its words
 WORDS: Mapping[str, str] = {
-    "seen_failing": "{doing} failed: {message}",
-    "seen_dying": "{doing} ended Python: {message}",
+    "stage_failed": "{doing} failed: {message}",
+    "stage_died": "{doing} ended Python: {message}",
 }
 #: stages whose failure stops nothing that was asked for
 OPTIONAL = ("compile",)
@@ -102,7 +102,7 @@ class Seen(msgspec.Struct, frozen=True):
     def clue(self, pattern: str = "") -> Clue:
         """The evidence, in the words of WORDS."""
         fields: dict[str, Plain] = {"doing": self.doing, "message": self.line(pattern)}
-        return Clue(self.fact, self.key, "seen_dying" if self.died else "seen_failing", fields)
+        return Clue(self.fact, self.key, "stage_died" if self.died else "stage_failed", fields)
 
 
 def speaks_of(seen: StageRun | ImportTrial) -> str:
