@@ -14,6 +14,7 @@ import os
 import sys
 
 from . import training
+from .compare import close
 from .put_back import everything_put_back
 from .teller import Missing, Skip, Stage
 from .tiny_models import load_model
@@ -150,9 +151,7 @@ def compare_resumed(
         differences = {name: apart(was[name], became[name]) for name in was}
         name = max(differences, key=lambda part: differences[part])
         if differences[name] > RESUMED:
-            stage.deviates(
-                f"{what} {name} after resuming", dtype="float32", difference=differences[name], tolerance=RESUMED
-            )
+            close(stage, f"{what} {name} after resuming", was[name], became[name], RESUMED)
 
 
 def sequence(

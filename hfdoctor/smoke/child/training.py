@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import random
 
 TYPE_CHECKING = False
@@ -79,8 +78,6 @@ def arguments(recipe: dict[str, Any], folder: str, report_to: list[str]) -> Any:
         "eval_strategy" if "eval_strategy" in fields else "evaluation_strategy": "steps",
         "use_cpu" if "use_cpu" in fields else "no_cuda": True,
     }
-    if "logging_dir" in fields:
-        values["logging_dir"] = os.path.join(folder, "runs")
     return TrainingArguments(**values)
 
 
