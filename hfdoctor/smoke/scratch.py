@@ -19,8 +19,8 @@ from .guard import remove_tree
 
 #: begins the folder's name, which stays short: sockets are made below it, and their paths end at 104 letters on macOS
 PREFIX = "hfd-smoke-"
-#: letters of a temporary directory beyond which sockets below it fail
-LONGEST = 60
+#: letters of a temporary directory beyond which the sockets of multiprocessing below our folder fail on macOS
+LONGEST = 51
 #: the file that a live run holds locked
 LOCK = "lock"
 #: seconds that a folder is left alone in any case: its run may not have locked it yet
