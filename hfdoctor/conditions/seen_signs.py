@@ -140,7 +140,7 @@ SIGNS: tuple[Sign, ...] = (
 #: how programs begin a line in which they say why they end
 _LAST_WORDS = (
     r"^\s*(?:terminate called|terminating|what\(\):|OMP: Error|OpenBLAS|libgomp: |Intel \w+ FATAL|FATAL|Fatal |fatal |"
-    r"Could not load|Unable to load|memory allocation of|thread '|\S*: symbol lookup error|"
+    r"Could not load|Unable to load|memory allocation of|cannot allocate memory|thread '|\S*: symbol lookup error|"
     r".*: error while loading shared|AttributeError: _ARRAY_API|A module that was compiled using NumPy|"
     r"MemoryError|ImportError|OSError)"
 )
