@@ -68,7 +68,7 @@ def run(stage: Stage) -> None:
             try:
                 stage.fact(name, compiled_there(stage, torch, name))
             except Exception as error:
-                why = why_not_here(name, error)
+                why = why_not_here(error)
                 if not why:
                     raise
                 stage.fact(name, f"not tried: {why}")
@@ -140,7 +140,7 @@ def graphs(torch: Any) -> int | None:
         return None
 
 
-def why_not_here(name: str, error: BaseException) -> str:
+def why_not_here(error: BaseException) -> str:
     """Why there was nothing to try, in words; "" where something is wrong."""
     if isinstance(error, Skip):
         return str(error)
