@@ -225,7 +225,7 @@ SMOKE_FAILED = Condition(
     title="The libraries are installed and do not work",
     reads=SECTIONS,  # whether another condition has an answer depends on what that one reads
     detect=_smoke_failed,
-    explained_by=("not-installed", "broken-install", "python-does-not-start"),
+    explained_by=("not-installed", "python-does-not-start"),
     words={
         "not_run": NOT_RUN,
         "nothing_ran": "no stage was reached",
