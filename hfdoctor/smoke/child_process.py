@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import signal
@@ -213,5 +214,6 @@ class Patient:
 def write_plan(scratch: str, plan: Mapping[str, Any]) -> str:
     """Write the plan into the scratch folder; its path. Raises OSError."""
     path = os.path.join(scratch, "plan.json")
-    Path(path).write_bytes(msgspec.json.encode(plan))
+    # not msgspec: the name of a folder may have bytes that are no text
+    Path(path).write_text(json.dumps(plan), "ascii")
     return path

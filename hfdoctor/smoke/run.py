@@ -17,7 +17,7 @@ from .child.teller import BETWEEN, EXIT
 from .child_process import Patient, Said, write_plan
 from .ended import error_of, meaning
 from .plan import Ask, Step, first_steps, hub_examples, obstacle
-from .printed import time_was_over
+from .printed import MOST_LINES, time_was_over
 from .redact import Redactor
 from .scratch import Scratch
 
@@ -213,7 +213,8 @@ class Run:
         )
         if said.outcome == "fail":
             patient.printed.wait_for_end_of(step.key, READ_S)
-            stage.printed = patient.printed_in(step.key)[0]
+            printed, stack = patient.printed_in(step.key)
+            stage.printed = [*printed, *stack][-MOST_LINES:]  # Python lives: on Windows stacks may mean little
         self.refused = self._redactor.text(said.refused)
         if step.key == "device" and said.outcome == "pass":
             names = dict.fromkeys(str(said.facts.get("devices", "")).split())

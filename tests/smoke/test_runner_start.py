@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -106,6 +107,18 @@ def test_a_library_of_the_folder_comes_first(bench: Bench) -> None:
     stage = bench.run()["import torch"]
     assert stage.error == "AttributeError" and stage.facts["file"] == str(bench.work / "torch.py")
     (bench.work / "torch.py").unlink()
+
+
+def test_a_folder_whose_name_is_no_text(bench: Bench) -> None:
+    own = bench.work
+    bench.work = own / os.fsdecode(b"caf\xe9")
+    bench.work.mkdir()
+    (bench.work / "torch.py").write_text("raise LookupError(__file__)\n")
+    stages = bench.run()
+    assert stages["import numpy"].outcome == "pass" and stages["import torch"].error == "LookupError"
+    assert "caf\ufffd" in stages["import torch"].message
+    shutil.rmtree(bench.work)
+    bench.work = own
 
 
 def test_a_safe_path_leaves_the_folder_out(bench: Bench) -> None:
