@@ -91,6 +91,8 @@ class Outcome:
     authorised: list[str]
     carried: list[str]
     seconds: float
+    #: files in the person's home afterwards
+    left: list[str]
 
 
 def status(code: int, head: dict[str, str] | None = None, body: bytes = b"", path: str = "resolve") -> list[Fault]:
@@ -103,6 +105,7 @@ def cases() -> list[Case]:
     answer = {"X-Error-Code": "GatedRepo", "X-Error-Message": f"Access to model {MODEL} is restricted."}
     login = "Basic " + base64.b64encode(f"ana:{PASSWORD}".encode()).decode()
     said = f"I know your token: Bearer {TOKEN} {OTHER_TOKEN}".encode()
+    copies = {"HF_HUB_DISABLE_SYMLINKS": "1"}
     bundles, here = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), ("localhost", "127.0.0.1")
     short = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1"}
     return [
@@ -120,7 +123,10 @@ def cases() -> list[Case]:
         Case("429", status(429, {"Retry-After": "0"})),
         Case("429-long", status(429, {"Retry-After": "600"}), deadline_s=8.0),
         Case("plain"),
-        Case("no-lists", change=lambda hub: setattr(hub, "lists", False)),
+        Case("no-links", environ=copies),
+        Case("no-links-no-lists", environ=copies, change=silent),
+        Case("flip-no-links", [Fault("/lfs/", method="GET", flip=2000)], copies),
+        Case("no-lists", change=silent),
         Case("cut", [Fault("/lfs/", method="GET", times=1, cut=5000)]),
         Case("flip-large", [Fault("/lfs/", method="GET", times=1, flip=2000)]),
         Case("flip-small", [Fault("tokenizer_config.json", method="GET", flip=30)]),
@@ -148,6 +154,11 @@ def cases() -> list[Case]:
     ]  # fmt: skip
 
 
+def silent(hub: Hub) -> None:
+    """An address that serves files and lists none."""
+    hub.lists = False
+
+
 def play(python: str, home: Path, case: Case) -> Outcome:
     """Stage one case."""
     home.mkdir()
@@ -163,9 +174,9 @@ def play(python: str, home: Path, case: Case) -> Outcome:
             environ |= dict.fromkeys(case.proxies, f"http://{case.login}{case.proxy.address}")
         began = time.monotonic()
         stage = run_stage(python, home, environ, deadline_s=case.deadline_s, model=case.model)
-        return Outcome(
-            stage, hub.log, hub.authorised, case.proxy.carried if case.proxy else [], time.monotonic() - began
-        )
+        seconds = time.monotonic() - began
+        left = [str(path.relative_to(home)) for path in home.rglob("*") if path.name != "authority.pem"]
+        return Outcome(stage, hub.log, hub.authorised, case.proxy.carried if case.proxy else [], seconds, left)
 
 
 def secure(hub: Hub, case: Case, home: Path) -> None:
