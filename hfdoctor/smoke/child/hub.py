@@ -6,6 +6,8 @@ its hash, asked for a second time without the network, loaded, and used.
 
 from __future__ import annotations
 
+import csv
+import importlib.util
 import os
 import re
 import time
@@ -145,8 +147,6 @@ def close_connections() -> None:
 
 def rows(stage: Stage, data: Repository) -> None:
     """Read the first rows of the data set: through ``datasets`` where it is installed, else as the CSV file it is."""
-    import importlib.util
-
     name, file = data.name, stage.plan["hub"]["dataset_file"]
     stage.fact("step", "rows")
     if file not in data.files:
@@ -161,8 +161,6 @@ def rows(stage: Stage, data: Repository) -> None:
         table = datasets.load_dataset(name, data_files={"train": file}, split="train")
         found = [table[place] for place in range(min(ROWS, len(table)))]
     else:
-        import csv
-
         # the library needs the list of a repository's files; an address that serves files alone has none
         stage.fact("datasets", "not tried: the address lists no files" if installed else "not installed")
         with open(data.files[file], encoding="utf-8", newline="") as opened:

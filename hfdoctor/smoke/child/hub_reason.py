@@ -11,6 +11,8 @@ import errno
 import os
 import re
 import ssl
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,8 +230,6 @@ def _of_time(names: set[str]) -> str:
 
 def host_of(link: BaseException) -> str:
     """The host (and port) of the request that an exception carries, without anything else of its address."""
-    from urllib.parse import urlsplit
-
     for holder in (link, getattr(link, "response", None)):
         try:
             request = getattr(holder, "request", None)  # httpx raises where there is none
@@ -243,9 +243,6 @@ def host_of(link: BaseException) -> str:
 
 def proxy_for(address: str) -> str:
     """host:port of the proxy that the environment names for an address, without user and password; "" for none."""
-    from urllib.parse import urlsplit
-    from urllib.request import getproxies, proxy_bypass
-
     try:
         parts = urlsplit(address)
         proxies = getproxies()
