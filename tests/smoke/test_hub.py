@@ -14,7 +14,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hfdoctor.facts.sections.smoke import StageRun
+from hfdoctor.conditions.engine import diagnose
+from hfdoctor.conditions.seen_hub import CONDITION_OF
+from hfdoctor.facts.fact import known
+from hfdoctor.facts.sections.smoke import Machinery, StageRun
+from tests import recorded
 
 from .hub_cases import (
     DATASET,
@@ -108,6 +112,20 @@ def test_a_failure_says_what_it_comes_down_to(outcomes: dict[str, Outcome], name
     assert stage.error == str(stage.facts["chain"]).split(" < ")[0] and len(stage.message) > 5
     assert stage.trace
     assert outcomes[name].seconds < 60
+
+
+@pytest.mark.parametrize("name", [*FAILURES, "proxy-dead", "stall-at-first", "429-long", "cut-always", "flip-small"])
+def test_a_failure_becomes_the_one_finding_it_speaks_of(outcomes: dict[str, Outcome], name: str) -> None:
+    stage = outcomes[name].stage
+    wanted = {"stall-at-first": "hub-stall", "429-long": "hub-unreachable", "flip-small": "download-corrupt"}
+    condition = wanted.get(name) or CONDITION_OF[str(stage.facts["why"])]
+    s = recorded.build("linux")
+    s.smoke.run = known(Machinery("import", online=True))
+    s.smoke.stages = known([stage])
+    report = diagnose(s)
+    assert {f.condition: f.severity for f in report.findings if f.outcome == "fail"} == {condition: "error"}
+    assert not [f for f in report.findings if f.outcome == "crash"]
+    assert report.exit_code == 1
 
 
 def test_a_dead_proxy_is_named(outcomes: dict[str, Outcome]) -> None:
