@@ -65,7 +65,7 @@ def test_where_there_is_nothing_to_try_the_reason_is_said(inner: Exception, why:
     for error in (inner, BackendCompilerFailed(inner)):
         said = compiling.why_not_here(error)
         assert why in said
-        assert str(inner).splitlines()[-1][:20] in said  # torch's own words
+        assert said.partition("(")[2].rstrip(")") in " ".join(str(inner).split())  # torch's own words
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_without_a_compiler_it_does_not_apply(torch_env: Path, tmp_path: Path, m
     made = run(torch_env, tmp_path, monkeypatch, CXX=str(tmp_path / "no-compiler"))
     (stage,) = made.stages
     assert (stage.outcome, stage.error) == ("skip", "")
-    assert stage.because.startswith("there is no C++ compiler (InvalidCxxCompiler: No working C++ compiler found")
+    assert stage.because.startswith("there is no C++ compiler (No working C++ compiler found")
 
 
 @runs
@@ -182,6 +182,16 @@ def test_a_switch_that_turns_it_off_is_no_pass(
     made = run(torch_env, tmp_path, monkeypatch, TORCHDYNAMO_DISABLE="1")
     (stage,) = made.stages
     assert (stage.outcome, stage.because) == ("skip", "torch.compile is switched off (TORCHDYNAMO_DISABLE=1)")
+
+
+def test_the_environment_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_INDUCTOR_INSTALL_GXX", "1")
+    monkeypatch.delenv("TORCHINDUCTOR_COMPILE_THREADS", raising=False)
+    before = {name: os.environ.get(name) for name in compiling.ENVIRONMENT}
+    compiling.set_environment(compiling.ENVIRONMENT)
+    assert os.environ["TORCHINDUCTOR_COMPILE_THREADS"] == "1" and "TORCH_INDUCTOR_INSTALL_GXX" not in os.environ
+    compiling.set_environment(before)
+    assert os.environ["TORCH_INDUCTOR_INSTALL_GXX"] == "1" and "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ
 
 
 def test_skips_keep_their_own_words() -> None:

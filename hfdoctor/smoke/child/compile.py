@@ -19,6 +19,7 @@ from .teller import Skip, cause_of, words_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from .teller import Stage
@@ -45,6 +46,8 @@ NOT_HERE = (
 #: one process, and as few runs of the C++ compiler as possible: two instead of a dozen. Vector instructions are left
 #: out, since finding out which ones the compiler knows takes ten of them
 QUICK = {"compile_threads": 1, "cpp.vec_isa_ok": False, "cpp_cache_precompile_headers": False}
+#: read when the compiler is first imported, or run: no processes of its own, and no compiler from the network
+ENVIRONMENT: dict[str, str | None] = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCH_INDUCTOR_INSTALL_GXX": None}
 #: variables that make torch.compile leave everything as it is
 SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE")
 NO_TRITON = r"(?i)cannot find a working triton|TritonMissing|No module named 'triton'"
@@ -60,9 +63,8 @@ def run(stage: Stage) -> None:
     skipped = []
     names = ["cpu", *first_gpu(stage)]
     state = torch.get_rng_state()
-    # before anything of it is imported: some versions start processes then
-    threads = os.environ.get("TORCHINDUCTOR_COMPILE_THREADS")
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    set_environment(ENVIRONMENT)
     try:
         for name in names:
             try:
@@ -75,12 +77,18 @@ def run(stage: Stage) -> None:
                 skipped.append(why)
     finally:
         torch.set_rng_state(state)
-        if threads is None:
-            del os.environ["TORCHINDUCTOR_COMPILE_THREADS"]
-        else:
-            os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = threads
+        set_environment(before)
     if len(skipped) == len(names):
         raise Skip("; ".join(dict.fromkeys(skipped)))
+
+
+def set_environment(variables: Mapping[str, str | None]) -> None:
+    """Set environment variables; None takes one away."""
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def first_gpu(stage: Stage) -> list[str]:
@@ -155,7 +163,7 @@ def why_not_here(error: BaseException) -> str:
     for pattern, why in NOT_HERE:
         match = re.search(pattern, said)
         if match:
-            line = next(line for line in said.splitlines() if match.group(0).splitlines()[0] in line)
+            line = said[match.start() :].splitlines()[0]
             return f"{why} ({' '.join(line.split())[:200]})"
     return ""
 
