@@ -132,13 +132,18 @@ def test_a_table_never_makes_an_error(snapshot: Snapshot, use: Callable[..., Non
 
 
 def test_one_cause_one_finding(snapshot: Snapshot, use: Callable[..., None]) -> None:
-    use(condition("effect", fails(), explained_by=("cause",)), condition("cause", fails("warning")))
+    use(condition("effect", fails(), explained_by=("cause",)), condition("cause", fails()))
     report = diagnose(snapshot)
     assert [(f.condition, f.outcome, f.explained_by) for f in report.findings] == [
         ("effect", "skip", "cause"),
         ("cause", "fail", None),
     ]
-    assert report.exit_code == 0
+    assert report.counts["error"] == 1
+
+
+def test_an_error_does_not_vanish_under_a_warning(snapshot: Snapshot, use: Callable[..., None]) -> None:
+    use(condition("effect", fails(), explained_by=("cause",)), condition("cause", fails("warning")))
+    assert [finding.outcome for finding in diagnose(snapshot).findings] == ["fail", "fail"]
 
 
 def test_several_troubles_of_one_condition(snapshot: Snapshot, use: Callable[..., None]) -> None:
