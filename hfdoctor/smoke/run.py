@@ -232,8 +232,8 @@ class Run:
         if step is None:
             return
         printed, stack = patient.printed_in(step.key if begun else BETWEEN)
-        if not begun and not stack:
-            printed = [*patient.printed_in("")[0], *printed]
+        if not begun and not (printed or stack):  # it has not come as far as any stage
+            printed, stack = patient.printed_in("")
         error = ended_for or error_of(patient.code) or "no-answer"
         given = min(step.deadline_s, self._child_until - time.monotonic() + seconds)
         if patient.code == 1 and begun and time_was_over(stack) and seconds > given - EARLY_S:
