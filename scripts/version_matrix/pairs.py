@@ -17,10 +17,11 @@ PYTHONS = ((3, 9), (3, 14))
 ALWAYS = ("accelerate",)
 #: the log for TensorBoard is tried where this is installed: with the newest pair
 WITH_NEWEST = ("tensorboard",)
-#: torch before this was built for NumPy 1 (and does not say so), and needs pkg_resources to compile, which left
-#: setuptools with version 81 and which environments that uv makes do not have at all
+#: torch before this was built for NumPy 1, and does not say so
 NUMPY_2 = (2, 3)
-BEFORE_NUMPY_2 = ("numpy<2", "setuptools<81")
+#: torch before this needs setuptools to compile (the older ones its pkg_resources, too, which left with version 81) and
+#: says so on Python 3.12 and later alone; environments that uv makes have none
+SAYS_SETUPTOOLS = (2, 10)
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Pair:
         wanted += ALWAYS
         if self.torch == NEWEST:
             wanted += WITH_NEWEST
-        elif tuple(map(int, self.torch.split(".")[:2])) < NUMPY_2:
-            wanted += BEFORE_NUMPY_2
+        else:
+            torch = tuple(map(int, self.torch.split(".")[:2]))
+            wanted += ["numpy<2"] * (torch < NUMPY_2) + ["setuptools<81"] * (torch < SAYS_SETUPTOOLS)
         return wanted
 
 

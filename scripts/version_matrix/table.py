@@ -206,8 +206,12 @@ def circumstances(rows: Sequence[Row]) -> list[str]:
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     lines = [f"- {when}, hfdoctor {', '.join(sorted({row['hfdoctor'] for row in rows}))}"]
     lines += [f"- {machine}" for machine in sorted({row["machine"] for row in rows})]
+    loads = [row["load"] for row in rows if row.get("load") is not None]
+    busy = ""
+    if loads:
+        busy = f" Before the runs the load of the machine (1-minute average) was {min(loads):g} to {max(loads):g}."
     return [
         *lines,
-        f"- The pairs were chosen on {AS_OF}. Seconds are of one run right after the installation, with cold files, on "
-        "a machine that had other work to do.",
+        f"- The pairs were chosen on {AS_OF}.",
+        f"- Seconds are of one run each, right after the installation: files are cold.{busy}",
     ]

@@ -36,6 +36,7 @@ def try_out(python: Path, asked: str) -> Row:
     command = [sys.executable, "-m", "hfdoctor", "smoke", "--python", str(python), "--level", "full"]
     command += ["--timeout", f"{RUN_S:g}", "--format", "json"]
     began = time.monotonic()
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     try:
         done = subprocess.run(
             command, env=environ, capture_output=True, encoding="utf-8", timeout=RUN_S + SPARE_S, check=False
@@ -54,6 +55,7 @@ def try_out(python: Path, asked: str) -> Row:
         "machine": machine(),
         "exit_code": report["exit_code"],
         "seconds": round(time.monotonic() - began, 1),
+        "load": load,
         "stages": [kept(stage) for stage in report["stages"]],
         "findings": [
             {"condition": one["condition"], "severity": one["severity"], "summary": one["summary"]}

@@ -110,6 +110,8 @@ def test_what_is_installed() -> None:
     assert pair("4.40.2:2.1.2").requirements() == [
         *("transformers==4.40.2", "torch==2.1.2", "accelerate", "numpy<2", "setuptools<81")
     ]
+    assert "setuptools<81" in pair("4.57.6:2.9.1").requirements()
+    assert "numpy<2" not in pair("4.57.6:2.9.1").requirements()
     assert pair("5.23.0:2.13.0").requirements() == ["transformers==5.23.0", "torch==2.13.0", "accelerate"]
     assert pair("newest:newest").requirements() == ["transformers", "torch", "accelerate", "tensorboard"]
 
@@ -226,6 +228,14 @@ def test_what_could_not_be_installed_is_told(rows: list[dict[str, Any]]) -> None
     page = table.page(rows, [{"asked": "4.40.2:2.1.2", "python": "3.13", "why": "there is no wheel"}])
     assert "- Python 3.13, 4.40.2 and 2.1.2: there is no wheel" in page
     assert "could not be installed" not in table.page(rows, [])
+
+
+def test_how_busy_the_machine_was(rows: list[dict[str, Any]]) -> None:
+    busy = other(rows[0], "3.9.1")
+    busy["load"], rows[0]["load"] = 12.5, 0.5
+    assert "was 0.5 to 12.5." in table.page([*rows, busy], [])
+    del busy["load"], rows[0]["load"]
+    assert "load of the machine" not in table.page([*rows, busy], [])
 
 
 def test_an_empty_table() -> None:
