@@ -1,7 +1,11 @@
-"""``python -m hfdoctor``."""
+"""``python -m hfdoctor``, and the program ``hfdoctor``."""
 
+import gc
 import os
 import sys
+
+# A check lasts a quarter of a second, of which looking for cycles among imported modules would take a twentieth
+gc.set_threshold(100_000)
 
 # -m puts the person's folder first on sys.path: their random.py must not become the doctor's own
 _own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 from importlib import import_module
@@ -59,14 +58,12 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Entry point: run the command line and exit with the documented codes."""
-    # A check lasts a quarter of a second, of which looking for cycles among imported modules takes a twentieth, ...
-    gc.set_threshold(100_000)
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # not there, not listening, closed
             stream.flush()
-    # ... and taking all of them apart again at the end a tenth. Nothing is left to be done there: files and children
-    # are closed where they are used, and a probe that was given up on must not hold the exit.
+    # Taking all modules apart again would take a tenth of a check. Nothing is left to be done there: files and
+    # children are closed where they are used, and a probe that was given up on must not hold the exit.
     os._exit(code)
 
 
