@@ -1,9 +1,9 @@
 """Runs inside the target interpreter and prints what it is, as one line of JSON after MARKER.
 
-It is started by path, with the user's own settings and without -I or -S: what those settings do to the interpreter is
-part of the truth. It imports only what every interpreter has loaded by then (json and sysconfig alone would double its
-time), and it keeps to what Python 2.7 can parse: an interpreter that is too old says which one it is. The types stand
-in comments for the same reason. Everything printed is ASCII, whatever the code page.
+ask_python.py imports it and is itself started by path, with the user's own settings and without -I or -S: what those
+settings do to the interpreter is part of the truth. It imports only what every interpreter has loaded by then (json and
+sysconfig alone would double its time), and it keeps to what Python 2.7 can parse: an interpreter that is too old says
+which one it is. The types stand in comments for the same reason. Everything printed is ASCII, whatever the code page.
 """
 
 import os
@@ -402,7 +402,3 @@ def main():  # type: () -> None
     data = line.encode("ascii")
     while data:  # not sys.stdout: a start-up file may have replaced or closed it
         data = data[os.write(1, data) :]
-
-
-if __name__ == "__main__":
-    main()

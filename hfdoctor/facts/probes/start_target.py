@@ -22,7 +22,7 @@ from ..probe import Context
 from ..sections.target import Start
 from .choose_target import Choice, looks_like_python
 
-SCRIPT = str(Path(__file__).parent.parent / "inspect_python.py")
+SCRIPT = str(Path(__file__).parent.parent / "ask_python.py")
 #: seconds that a start of the target may take: a cold network disk is slow, an endless start-up file is not waited for
 START_S = 10.0
 #: the same for each later, barer start
