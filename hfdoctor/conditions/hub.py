@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..facts.snapshot import Snapshot
-from . import hub_settings, seen_hub
+from . import hub_settings, hub_stall, seen_hub
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -206,4 +206,4 @@ HUB_UNREACHABLE = Condition(
     },
 )
 
-CONDITIONS: tuple[Condition, ...] = (hub_settings.HUB_SETTINGS, HUB_AUTH, HUB_UNREACHABLE)
+CONDITIONS: tuple[Condition, ...] = (hub_settings.HUB_SETTINGS, HUB_AUTH, HUB_UNREACHABLE, hub_stall.HUB_STALL)

@@ -97,34 +97,4 @@ DOWNLOAD_CORRUPT = Condition(
 )
 
 
-def _stall(s: Snapshot, goal: Goal) -> Verdict:
-    stage = failed_for(s, "hub-stall")
-    if stage is None:
-        return _otherwise(s)
-    fields = fields_of(s, stage)
-    xet = bool(s.packages.installed().get("hf-xet")) if s.packages.distributions.known else False
-    steps = [Step(says="without_xet")] if xet else []
-    steps.append(Step(says="proxy_between" if fields["proxy"] else "between", fields=fields))
-    steps.append(Step(says="more_time"))
-    return Fail("stalls", "error", "observed", clues(s, stage), fields, Treatment("print-only", steps))
-
-
-HUB_STALL = Condition(
-    id="hub-stall",
-    family="hub",
-    title="Downloads from the hub hang",
-    reads=("smoke", "hub", "packages"),
-    detect=_stall,
-    words={
-        **WORDS,
-        "not_asked": NOT_ASKED,
-        "other_reason": OTHER_REASON,
-        "stalls": "{host} accepts the connection and then sends nothing",
-        "without_xet": "set HF_HUB_DISABLE_XET=1: some proxies and firewalls hold the xet protocol up",
-        "between": "try it on another network: if it works there, something on this one holds large answers back",
-        "proxy_between": "try it past the proxy {proxy}, or ask who runs it whether it holds large answers back",
-        "more_time": "on a slow line give the library more time: HF_HUB_DOWNLOAD_TIMEOUT=60 (seconds without a byte)",
-    },
-)
-
-CONDITIONS: tuple[Condition, ...] = (HUB_REPO_NOT_FOUND, DOWNLOAD_CORRUPT, HUB_STALL)
+CONDITIONS: tuple[Condition, ...] = (HUB_REPO_NOT_FOUND, DOWNLOAD_CORRUPT)

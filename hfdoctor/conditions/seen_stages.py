@@ -20,7 +20,6 @@ from . import seen_hub
 from .closure import FAMILY
 from .model import Clue, Pass, Plain, Severity
 from .requirement_lines import normalised
-from .seen_signs import condition_for, is_death, last_words, sign_of
 
 #: the templates for what was seen; a condition that shows it takes these into its words
 WORDS: Mapping[str, str] = {
@@ -68,7 +67,7 @@ class Seen(msgspec.Struct, frozen=True):
     @property
     def died(self) -> bool:
         """Whether Python itself ended."""
-        return is_death(self.error)
+        return self.error.startswith(("signal ", "exit "))
 
     @property
     def text(self) -> str:
@@ -78,6 +77,8 @@ class Seen(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """What is to be judged: error and message, and of a process that died what it said last."""
+        from .seen_signs import last_words
+
         said = f"{self.error}: {self.message}"
         return "\n".join((said, *last_words(self.printed))) if self.died else said
 
@@ -89,6 +90,8 @@ class Seen(msgspec.Struct, frozen=True):
     def line(self, pattern: str = "") -> str:
         """One line of what was said: the one with ``pattern``, else the one by which it is known, else the first."""
         if not pattern and (not self.message.strip() or "\n" in self.message.strip()):
+            from .seen_signs import sign_of
+
             sign = sign_of(self.error, self.message, self.printed, self.stage)
             pattern = sign.pattern if sign else ""
         lines = [line for line in self.text.splitlines() if pattern and re.search(pattern, line)]
@@ -107,6 +110,8 @@ class Seen(msgspec.Struct, frozen=True):
 
 def speaks_of(seen: StageRun | ImportTrial) -> str:
     """The id of the condition that a failure speaks of by its own words; "" if it fits none, or did not fail."""
+    from .seen_signs import condition_for  # the signs are many, and only needed where something failed
+
     if isinstance(seen, ImportTrial):
         return "" if seen.ok else condition_for(seen.error, seen.message, seen.stderr.splitlines(), "import")
     if seen.outcome != "fail":
@@ -192,6 +197,8 @@ def cause_of(s: Snapshot, stage: StageRun) -> str:
 
 def cause(s: Snapshot, seen: Seen) -> str:
     """The id of the condition that explains a failure, by its words and by what else is known of the machine."""
+    from .seen_signs import condition_for
+
     if shadowing(s, seen):
         return "module-shadowed"
     if _names_damage(s, seen):

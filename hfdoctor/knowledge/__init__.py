@@ -35,6 +35,7 @@ Drivers and GPUs (``hfdoctor.knowledge.drivers``, ``hfdoctor.knowledge.gpu_names
 
 Smaller tables
     ``companions.companion_for("torchvision", "2.13.0+cu130")``, ``settings.changes_for(name, library, installed)``,
+    ``download_stalls.load_download_stalls()``,
     ``baselines.cpu_baseline("numpy", "2.4.6", "x86_64")``, ``baselines.load_python_releases()``.
 
 KnowledgeError (``hfdoctor.knowledge.loader``) means that hfdoctor's own installation is damaged.
