@@ -73,6 +73,7 @@ def run(stage: Stage) -> None:
                 why = why_not_here(error)
                 if not why:
                     raise
+                stage.facts.pop("doing", None)
                 stage.fact(name, f"not tried: {why}")
                 skipped.append(why)
     finally:
