@@ -130,6 +130,7 @@ SIGNS: tuple[Sign, ...] = (
     # -- the person's own model folder --------------------------------------------------------------------------------
     Sign("git-lfs-pointer", r"invalid load key, 'v'|version https://git-lfs", _LOCAL),
     Sign("cache-corrupt", r"HeaderTooLarge|HeaderTooSmall|InvalidHeader|MetadataIncompleteBuffer", _LOCAL),
+    Sign("cache-corrupt", r"^BadWeights: ", _LOCAL),  # the doctor's own look at the files
     Sign("cache-corrupt", r"Error while deserializing header|invalid load key|PytorchStreamReader failed", _LOCAL),
     # -- a module that is not there, or is another --------------------------------------------------------------------
     Sign("module-shadowed", r"'[\w.]+' is not a package|consider renaming '"),

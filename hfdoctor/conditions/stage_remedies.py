@@ -211,7 +211,7 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
     "rocm-mismatch": Remedy("{doing} fails: this torch has no code for the AMD GPU", (Way(_SELECTOR),)),
     "cache-corrupt": Remedy(
-        "a file of the model folder cannot be read: it is damaged, or no file of weights at all",
+        "the model folder is not whole: a file or weights are missing, damaged, or something else",
         (
             Way("compare the sizes of its files with those on the model's page; of 1 kB or less are Git LFS pointers"),
             Way("and fetch those again that differ: hf download MODEL FILE --local-dir FOLDER --force-download"),

@@ -12,7 +12,16 @@ Paint = Callable[[str, str], str]
 #: columns of the outcome and of the stage's name
 OUTCOME, NAME = 9, 24
 #: facts that are worth a word behind the time of a stage that passed, and how they are said
-SHOWN = (("version", "{}"), ("tokens_per_s", "{:.0f} tokens/s"), ("speed", "{}"), ("device", "{}"), ("note", "{}"))
+SHOWN = (
+    ("version", "{}"),
+    ("largest_difference", "within {:.1e}"),
+    ("loss", "loss {}"),
+    ("devices", "{}"),
+    ("class", "{}"),
+    ("tokens_per_second", "{:.0f} tokens/s"),
+    ("endpoint", "from {}"),
+    ("note", "{}"),
+)
 
 
 def stage_line(stage: StageRun, width: int, paint: Paint) -> str:
@@ -32,7 +41,7 @@ def _rest(stage: StageRun) -> str:
         return stage.because
     if stage.outcome == "fail":
         return stage.error if stage.error.startswith(("signal", "exit")) or not stage.message else _one_line(stage)
-    said = [form.format(stage.facts[name]) for name, form in SHOWN if stage.facts.get(name) not in (None, "")]
+    said = [form.format(value) for name, form in SHOWN if (value := stage.facts.get(name)) not in (None, "")]
     return ", ".join(said)
 
 

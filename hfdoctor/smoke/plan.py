@@ -18,12 +18,12 @@ PACKAGES = {
     "tensorflow": ("numpy", "safetensors", "tokenizers", "tensorflow", "transformers"),
     "jax": ("numpy", "safetensors", "tokenizers", "jax", "flax", "transformers"),
 }
-#: seconds a stage may take: libraries come from cold disks, compilers take their time
+#: seconds a stage may take: libraries come from cold disks and may be compiled anew, compilers take their time
 DEADLINES_S = {
     "import": 180.0,
     "tokenizer": 60.0,
-    "model": 90.0,
-    "generate": 90.0,
+    "model": 180.0,
+    "generate": 120.0,
     "train": 180.0,
     "save": 90.0,
     "local": 600.0,

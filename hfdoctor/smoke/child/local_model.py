@@ -120,11 +120,7 @@ def load_model(stage: Stage, folder: str, config: dict[str, Any]) -> Any:
     missing = sorted(str(key) for key in told.get("missing_keys") or ())
     if names and missing:
         shown = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
-        stage.deviates(
-            f"{len(missing)} weights of {names[0]} ({shown})",
-            expected="weights from the folder",
-            got="random values, because the folder has none",
-        )
+        raise BadWeights(f"the folder lacks {len(missing)} weights of {names[0]}, which would be random: {shown}")
     stage.fact("dtype", str(getattr(model, "dtype", "")).replace("torch.", ""))
     place = device_of(stage.plan["device"])
     stage.fact("device", place)
