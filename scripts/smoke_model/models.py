@@ -13,7 +13,7 @@ from .weights import Numbers, Tensor, safetensors
 
 WIDTH, HEADS, KEY_HEADS, INNER, LAYERS = 32, 4, 2, 48, 2
 LABELS = 3
-#: found by ``make_smoke_model.py --search``: the first with which goldens.py is content
+#: found by ``make_smoke_model.py``: the first with which goldens.py is content
 ENCODER_SEED, DECODER_SEED = 112, 729
 
 
