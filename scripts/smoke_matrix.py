@@ -44,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--env", type=Path, action="append", metavar="PREFIX", help="run in this one; makes none")
     words.add_argument("--only-missing", action="store_true", help="leave out what the table has already")
     words.add_argument("--keep", action="store_true", help="do not remove the environments")
-    words.add_argument("--into", type=Path, metavar="FOLDER", help="where they are made (default: a temporary folder)")
+    words.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="where (default: a temporary folder; with --keep, here)"
+    )
     words.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE.md", help="the table; JSON beside it")
     words.add_argument("--fresh", action="store_true", help="forget the rows that the table has")
     words.add_argument("--table-only", action="store_true", help="write the table again from the JSON; run nothing")

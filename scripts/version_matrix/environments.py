@@ -113,7 +113,8 @@ def complaint(stderr: str) -> str:
     while lines and not lines[0].lower().startswith(("no solution", "error", "failed", "because")):
         lines.pop(0)  # warnings
     words = " ".join(" ".join(lines).split()) or "uv failed and did not say why"
-    return words.partition(" hint: ")[0][:600]
+    words = words.partition(" hint: ")[0]
+    return words[max(0, words.find("Because ")) :][:600]  # what stands before a reason only says that there is one
 
 
 def versions_in(python: Path) -> tuple[str, dict[str, str]]:
