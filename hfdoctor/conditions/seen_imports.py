@@ -36,6 +36,8 @@ def import_failure(s: Snapshot, accused: Collection[str]) -> Fail | None:
     ``accused`` are the packages already called broken: their imports fail for that. An import that a run of the stages
     tried has a finding of that run.
     """
+    if s.smoke.stages.status not in ("known", "not-run"):
+        return None  # these may be the imports of that run, of which more is to be said
     installed = s.packages.installed()
     for seen in failures(s):
         if seen.fact is not s.packages.imports or seen.error in ("not-tried", "not-started"):
