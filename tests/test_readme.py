@@ -9,6 +9,7 @@ import click
 
 from hfdoctor.cli import COMMANDS, cli
 from hfdoctor.cli.check import command as check
+from hfdoctor.cli.smoke import command as smoke
 from hfdoctor.conditions.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,13 @@ def test_every_option_of_check_is_explained() -> None:
     options = [parameter.opts[-1] for parameter in check.params if isinstance(parameter, click.Option)]
     shown = set(re.findall(r"--[a-z-]+", README)) | set(re.findall(r"`(-v)`", README))
     missing = [name for name in options if name not in shown and name != "--verbose" and name != "--anonymize"]
+    assert not missing
+
+
+def test_every_option_of_smoke_is_explained() -> None:
+    options = [parameter.opts[-1] for parameter in smoke.params if isinstance(parameter, click.Option)]
+    shown = set(re.findall(r"--[a-z-]+", README)) | set(re.findall(r"`(-v)`", README))
+    missing = [name for name in options if name not in shown and name not in ("--verbose", "--anonymize")]
     assert not missing
 
 
