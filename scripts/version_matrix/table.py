@@ -213,5 +213,6 @@ def circumstances(rows: Sequence[Row]) -> list[str]:
     return [
         *lines,
         f"- The pairs were chosen on {AS_OF}.",
-        f"- Seconds are of one run each, right after the installation: files are cold.{busy}",
+        "- Seconds are of one run each, right after the installation: files are cold, and Python compiles each module "
+        f"anew, since uv leaves no compiled ones and `hfdoctor smoke` writes none.{busy}",
     ]

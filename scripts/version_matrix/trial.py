@@ -77,7 +77,9 @@ def kept(stage: dict[str, Any]) -> dict[str, Any]:
     row["key"] = f"{stage['name']} {stage.get('subject', '')}".strip()
     row["seconds"] = round(stage.get("seconds", 0.0), 2)
     if stage.get("message"):
-        row["message"] = re.sub(r"0x[0-9a-f]{6,}", "0x...", stage["message"].strip().partition("\n")[0])[:400]
+        first = stage["message"].strip().partition("\n")[0]
+        # addresses, and marks for a terminal (torch writes parts of a message bold)
+        row["message"] = re.sub(r"0x[0-9a-f]{6,}", "0x...", re.sub(r"\x1b\[[0-9;]*m", "", first))[:400].strip()
     facts = stage.get("facts", {})
     largest = {name.replace("_", " "): value for name, value in facts.items() if name.startswith("largest")}
     if largest:

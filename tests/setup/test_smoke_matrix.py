@@ -251,7 +251,7 @@ def test_what_is_kept_of_a_stage() -> None:
         "outcome": "fail",
         "seconds": 1.23456,
         "error": "ValueError",
-        "message": "object at 0x7f0123456789 is wrong\nmore",
+        "message": "object at 0x7f0123456789 is \x1b[1mwrong\x1b[0m\nmore",
         "facts": {"largest_difference": 1e-6, "loss": "1 -> 0", "during": "resuming"},
         "printed": ["much"],
     }
