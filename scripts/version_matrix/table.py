@@ -146,8 +146,13 @@ def reason(stage: dict[str, Any]) -> str:
 
 
 def code_of(text: str) -> str:
-    """Words of a library, which Markdown would take for its own marks."""
-    return escaped(text).replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+    """Words of a library as words of Markdown; what it put into backticks is code there, too."""
+    parts = escaped(text).split("`")
+    if len(parts) % 2 == 0:  # one is alone
+        parts = ["\\`".join(parts)]
+    for place in range(0, len(parts), 2):
+        parts[place] = parts[place].replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+    return "`".join(parts)
 
 
 def failures(rows: Sequence[Row]) -> list[str]:

@@ -202,6 +202,11 @@ def test_a_failed_stage_is_told_with_its_finding(rows: list[dict[str, Any]]) -> 
     assert "Nothing." not in page
 
 
+def test_words_of_a_library_are_words_of_markdown() -> None:
+    assert table.code_of("<a_b> `c_d` *e*\n`f` g_h") == "&lt;a\\_b> `c_d` \\*e\\* `f` g\\_h"
+    assert table.code_of("one ` alone_") == "one \\` alone\\_"
+
+
 def test_a_wrong_number_is_told(rows: list[dict[str, Any]]) -> None:
     stage_of(rows[0], "model").update(
         outcome="fail", error="wrong result", deviations=[{"what": "logits of BertForMaskedLM", "difference": 1.0}]
