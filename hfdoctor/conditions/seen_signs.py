@@ -104,6 +104,8 @@ SIGNS: tuple[Sign, ...] = (
     Sign(
         "version-skew", r"cannot import name '\w+' from '(?:huggingface_hub|tokenizers|accelerate|peft|safetensors)\b"
     ),
+    # what a Trainer kept is refused by the torch that it resumes with: transformers before 4.48, torch 2.6 and newer
+    Sign("version-skew", r"Weights only load failed", ("train",)),
     Sign("torch-too-old-for-transformers", r"PyTorch >= ?[\d.]+ is required|upgrade torch to at least v2\.\d"),
     Sign("torch-too-old-for-transformers", r"requires the PyTorch library but it was not found"),
     Sign("keras3", r"installed version of Keras is Keras 3"),
@@ -123,7 +125,9 @@ SIGNS: tuple[Sign, ...] = (
     Sign("permission-denied", r"failed to map segment from shared object: Operation not permitted"),
     Sign("out-of-memory", r"^MemoryError|ArrayMemoryError|std::bad_alloc|DefaultCPUAllocator: (?:can't|not enough)"),
     Sign("out-of-memory", r"(?i:cannot allocate memory)|\[Errno 12\]|failed to map segment from shared object"),
-    Sign("out-of-memory", r"memory allocation of \d+ bytes failed|too many memory regions|Out of memory\b"),
+    Sign(
+        "out-of-memory", r"(?i:memory allocation (?:of \d+ bytes|still)) failed|too many memory regions|Out of memory\b"
+    ),
     Sign("out-of-memory", r"can't start new thread|(?i:thread|fork|bad_alloc)[^\n]*Resource temporarily unavailable"),
     Sign("out-of-memory", r"OMP: Error #(?:34|35)\b|std::system_error[^\n]*\n[^\n]*Resource temporarily unavailable"),
     Sign("permission-denied", r"^PermissionError|\[Errno (?:13|30)\]|\[WinError 5\]|\bos error (?:13|30)\b"),

@@ -96,7 +96,7 @@ REMEDIES: Mapping[str, Remedy] = {
         (Way("rename the file or folder that has the library's name, or work in another folder"),),
     ),
     "version-skew": Remedy(
-        "{doing} fails: the installed Hugging Face libraries do not go together",
+        "{doing} fails: the installed libraries do not go together",
         (Way("install versions that go together", _packages_of_family),),
         "confirm",
     ),

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from ..facts.legible import legible
 from ..facts.redaction import MASK, is_secret, without_credentials
 from ..facts.sections.smoke import StageRun
 
@@ -15,6 +16,8 @@ SHORTEST = 6
 _HEADER = r"(?i)\b(bearer|basic)\s+[^\s'\",]+"
 #: the key of a signed link, also where the address before it is missing
 _SIGNED = r"\?[^\s'\"]*(?:Signature|Key-Pair-Id|X-Amz|[Tt]oken)=[^\s'\"]*"
+#: what colours a terminal or moves its cursor, and other characters that are not for reading
+_CONTROL = r"\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\x1b\[[0-9;?]{0,20}[ -/]?[@-~]|[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]"
 #: bytes of a token file that are read
 TOKEN_FILE_LIMIT = 4096
 
@@ -32,7 +35,8 @@ class Redactor:
         self._secrets = sorted((word.strip() for word in found if len(word.strip()) >= SHORTEST), key=len, reverse=True)
 
     def text(self, words: str) -> str:
-        """``words`` with ``***`` in place of every secret."""
+        """``words`` with ``***`` in place of every secret, and without what is meant for a terminal only."""
+        words = re.sub(_CONTROL, "", legible(words))
         for secret in self._secrets:
             words = words.replace(secret, MASK)
         if "://" in words or "?" in words:
@@ -45,6 +49,8 @@ class Redactor:
         stage.because = self.text(stage.because)
         stage.trace = [self.text(line) for line in stage.trace]
         stage.printed = [self.text(line) for line in stage.printed]
+        for one in stage.deviations:
+            one.what, one.expected, one.got = (self.text(words) for words in (one.what, one.expected, one.got))
         stage.facts = {name: self.text(v) if isinstance(v, str) else v for name, v in stage.facts.items()}
 
 

@@ -144,6 +144,7 @@ WORDS: dict[str, list[StageRun]] = {
                   "tokenizers==0.23.1.", package="transformers"),
         an_import("ImportError", "cannot import name 'split_torch_state_dict' from 'huggingface_hub' (x/__init__.py)",
                   package="transformers"),
+        fails("train", "UnpicklingError", "Weights only load failed. In PyTorch 2.6, we changed the default value of"),
     ],
     "torch-too-old-for-transformers": [
         fails("model", "ImportError", "AutoModel requires the PyTorch library but it was not found in your"),
@@ -186,6 +187,8 @@ WORDS: dict[str, list[StageRun]] = {
                   "Resource temporarily unavailable", package="numpy"),
         fails("train", "exit 1", "", ["libgomp: Thread creation failed: Resource temporarily unavailable"]),
         fails("train", "RuntimeError", "can't start new thread"),
+        an_import("exit 1", "", "OpenBLAS error: Memory allocation still failed after 10 retries, giving up.",
+                  package="numpy"),
         fails("model", "exit 0xC0000017", "no memory"),
     ],
     "cache-corrupt": [

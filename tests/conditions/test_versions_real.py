@@ -181,6 +181,7 @@ def test_torch_that_transformers_ignores(copied: Path, tmp_path: Path) -> None:
     metadata.unlink()  # a link to the file of the environment that was copied
     metadata.write_text(text.replace(f"\nVersion: {version_of_text(text)}\n", "\nVersion: 1.9.0\n", 1), "utf-8")
     found = {one.condition: one.severity for one in failed_in(copied, tmp_path)}
+    found.pop("dependency-conflict", None)  # that accelerate, where it is installed, wants a newer torch
     assert found == {"torch-too-old-for-transformers": "error"}
     works, _ = runs(copied, "from transformers.utils import is_torch_available as a; assert not a()")
     assert works

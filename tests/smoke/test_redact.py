@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hfdoctor.facts.sections.smoke import StageRun
+from hfdoctor.facts.sections.smoke import Deviation, StageRun
 from hfdoctor.smoke.plan import Ask, Step
 from hfdoctor.smoke.redact import Redactor
 from hfdoctor.smoke.run import Run
@@ -28,6 +28,8 @@ SIGNED = "https://cdn.example/xet/ab?X-Amz-Signature=" + "5f" * 20 + "&Expires=1
         ("with url: /xet/ab?Expires=1&Signature=abc (Caused by", "with url: /xet/ab?*** (Caused by"),
         (f"proxy http://ana:{PASSWORD}@proxy.corp:8080 refused", "proxy http://***@proxy.corp:8080 refused"),
         (f"password is {PASSWORD}!", "password is ***!"),
+        ("\x1b[1mAvailable\x1b[22m: \x1b]0;title\x07yes\r\n\tno\x00", "Available: yes\n\tno"),
+        (f"\x1b[31mBearer\x1b[0m {TOKEN}", "Bearer ***"),
         ("CUDA error: invalid device ordinal?", "CUDA error: invalid device ordinal?"),
         ("https://huggingface.co/a/b/resolve/main/config.json", "https://huggingface.co/a/b/resolve/main/config.json"),
     ],
@@ -51,10 +53,13 @@ def test_the_token_in_its_file(tmp_path: Path, name: str, monkeypatch: pytest.Mo
 def test_every_part_of_a_stage() -> None:
     words = f"x {TOKEN}"
     stage = StageRun("hub", message=words, because=words, trace=[words], printed=[words], facts={"said": words, "n": 1})
+    stage.deviations = [Deviation(words, expected=words, got=words)]
     Redactor({}).stage(stage)
-    assert stage == StageRun(
+    wanted = StageRun(
         "hub", message="x ***", because="x ***", trace=["x ***"], printed=["x ***"], facts={"said": "x ***", "n": 1}
     )
+    wanted.deviations = [Deviation("x ***", expected="x ***", got="x ***")]
+    assert stage == wanted
 
 
 @pytest.mark.allow_subprocess

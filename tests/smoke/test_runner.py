@@ -256,9 +256,9 @@ def test_secrets_are_masked(bench: Bench) -> None:
     act += (
         "def raises():\n    raise OSError('403 for ' + token + ' at http://ana:s3cret-word@proxy.example/')\nraises()"
     )
-    stage = bench.run(numpy_that(act), MY_SERVICE_TOKEN="open-sesame-4711")["import numpy"]
+    stage = bench.run(numpy_that(act), MY_SERVICE_TOKEN="sesame-4711-opens")["import numpy"]
     said = "\n".join([stage.message, *stage.printed, *stage.trace])
-    assert "open" not in said and "sesame" not in said and "s3cret-word" not in said
+    assert "sesame" not in said and "s3cret-word" not in said
     assert stage.message == "403 for *** at http://***@proxy.example/"
 
 
