@@ -48,28 +48,33 @@ class StageView:
         """A stage begins."""
         if not self._live:
             return
-        with self._lock:
-            if self._status is None:
-                from rich.console import Console
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-                self._status = Console(stderr=True).status(f"running {key}", spinner="line")
-                self._status.start()
-            else:
-                self._status.update(f"running {key}")
+        columns = SpinnerColumn("line"), TextColumn("{task.description}"), TimeElapsedColumn()
+        with self._lock:
+            self._hide()
+            self._status = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._status.add_task(f"running {key}")
+            self._status.start()
 
     def ends(self, stage: StageRun) -> None:
         """A stage is over."""
+        with self._lock:
+            self._hide()
         if self.lines:
             self._write(stage_line(stage, self._width, self._paint))
 
     def _write(self, text: str) -> None:
         with self._lock:
-            if self._status is not None:
-                self._status.stop()  # its line is taken away, so that the next one begins at the left
             self.stream.write((terminal.to_ascii(text) if self.ascii_only else text) + "\n")
             self.stream.flush()
-            if self._status is not None:
-                self._status.start()
+
+    def _hide(self) -> None:
+        """Take away what is shown of the stage that runs, so that the next line begins at the left."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
     def __enter__(self) -> StageView:
         return self
@@ -77,6 +82,4 @@ class StageView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        self._hide()

@@ -64,10 +64,12 @@ def worked(report: Report) -> str:
     done = [stage.name for stage in stages if stage.outcome == "pass"]
     if not done or any(finding.outcome == "fail" and finding.severity == "error" for finding in report.findings):
         return ""
-    devices = [
-        stage.subject for stage in stages if stage.name == "device" and stage.subject and stage.outcome == "pass"
-    ]
-    where = " and ".join(dict.fromkeys(["the processor", *devices])) if set(done) - {"import", "tokenizer"} else ""
+    if set(done) <= {"import"}:
+        words = "seen being imported"
+    elif set(done) <= {"import", "tokenizer"}:
+        words = "seen being imported, the tokenizer working"
+    else:
+        devices = [stage.subject for stage in stages if stage.name == "device" and stage.outcome == "pass"]
+        words = "seen working on " + " and ".join(dict.fromkeys(["the processor", *filter(None, devices)]))
     left_out = [stage.key for stage in stages if stage.outcome == "skip"]
-    words = "seen working" + (f" on {where}" if where else "") if set(done) != {"import"} else "seen being imported"
     return words + (f" (not run: {', '.join(left_out)})" if left_out else "")
