@@ -208,7 +208,7 @@ def _failing(s: Snapshot, group: Sequence[StageRun]) -> Fail:
     if says in ("fails", "several_fail"):
         clues += [Clue(s.smoke.stages, stage.key, "from", {"place": place}) for place in stage.trace[-1:]]
     else:
-        lines = [line for line in stage.trace if line.lstrip().startswith("File ")][:SHOWN]
+        lines = [line for line in stage.trace if line.lstrip().startswith('File "') and "<frozen" not in line][:SHOWN]
         clues += [Clue(s.smoke.stages, stage.key, "stack", {"line": line.strip()}) for line in lines]
     printed = [line for line in stage.printed[-SHOWN:] if line.strip()]
     clues += [Clue(s.smoke.stages, stage.key, "printed", {"line": line[:200]}) for line in printed]
