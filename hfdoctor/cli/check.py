@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ..smoke.plan import LEVELS
 from .deliver import deliver, policy_of, refuse_facts_in_text, reporting
 from .options import OutputFile, memory_size, observing
-
-#: those of smoke/plan.py, which a check without --smoke need not load
-LEVELS = ("import", "tokenizer", "model", "generate", "train", "full")
 
 
 @click.command(name="check", context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,13 +9,15 @@ from .model import Clue, Condition, Fail, Goal, Plain, Skip, Step, Treatment, Ve
 from .seen_stages import WORDS, Seen, first_of, ran
 from .storage import size
 
-NOT_RUN = "it shows only when something is computed on the GPU (hfdoctor smoke does)"
+NOT_RUN = "it shows only when something is computed on the GPU (hfdoctor smoke does where torch sees one)"
+#: the stages that compute on a GPU
+ON_GPU = ("device cuda", "device xpu", "device mps")
 
 
 def _memory(s: Snapshot, goal: Goal) -> Verdict:
     seen = first_of(s, "gpu-out-of-memory")
     if seen is None:
-        return ran(s) or Skip("not_run")
+        return ran(s, *ON_GPU) or Skip("not_run")
     clues = [seen.clue(r"out of memory|ALLOC_FAILED")]
     for device in s.gpu.devices.maybe() or ():
         if device.memory_total and device.memory_free is not None:
@@ -30,7 +32,7 @@ def _memory(s: Snapshot, goal: Goal) -> Verdict:
 def _unknown_error(s: Snapshot, goal: Goal) -> Verdict:
     seen = first_of(s, "cuda-unknown-error")
     if seen is None:
-        return ran(s) or Skip("not_run")
+        return ran(s, *ON_GPU) or Skip("not_run")
     clues = [seen.clue(r"CUDA |HIP error|CUBLAS_")]
     driver = s.gpu.driver.maybe()
     if driver is not None:
@@ -50,7 +52,7 @@ def _mps(s: Snapshot, goal: Goal) -> Verdict:
     if seen is None:
         if os is not None and os.system != "macos":
             return Skip("not_mac")
-        return ran(s) or Skip("not_run")
+        return ran(s, "device mps") or Skip("not_run")
     fields: dict[str, Plain] = {"doing": seen.doing, "what": _operation(seen)}
     steps = [Step(says="fallback"), Step(says="newer")]
     return Fail("lacks", seen.severity, "observed", [seen.clue("MPS")], fields, Treatment("print-only", steps))

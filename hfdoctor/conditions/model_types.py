@@ -13,7 +13,7 @@ from .seen_stages import WORDS, Seen, first_of, ran
 def _unknown(s: Snapshot, goal: Goal) -> Verdict:
     seen = first_of(s, "model-type-unknown")
     if seen is None:
-        return ran(s) or Skip("not_run")
+        return ran(s, "model", "local") or Skip("not_run")
     entry = s.packages.installed().get("transformers") if s.packages.distributions.known else None
     fields: dict[str, Plain] = {"doing": seen.doing, "version": entry.version if entry else "", "what": _what(seen)}
     clues = [seen.clue("architecture|Unrecognized|Tokenizer class")]

@@ -152,11 +152,15 @@ def first_of(s: Snapshot, condition: str) -> Seen | None:
     return next(failures_of(s, condition), None)
 
 
-def ran(s: Snapshot) -> Pass | None:
-    """A pass for all that ran; None where nothing was run. Raises FactMissing where it is not known how that went."""
+def ran(s: Snapshot, *stages: str) -> Pass | None:
+    """A pass for what ran: all, or those of ``stages`` ("model", "device cuda"); None where nothing of it was run.
+
+    ``device cuda`` stands for each of its kind. Raises FactMissing where it is not known how the run went.
+    """
     if s.smoke.stages.status == "not-run":
         return None
     done = [stage.key for stage in s.smoke.stages.or_absent() or () if stage.outcome != "skip"]
+    done = [key for key in done if not stages or key.partition(":")[0] in stages]
     return Pass(len(done), [Clue(s.smoke.stages, done)]) if done else None
 
 

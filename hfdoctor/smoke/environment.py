@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Mapping
+
+from ..facts.cache_paths import CachePaths, cache_paths
 
 #: variable -> folder below the scratch folder: where libraries would write what outlives the run.
 #: Short names: below them compilers build deep trees, and sockets have short paths
@@ -78,9 +81,9 @@ def child_environment(environ: Mapping[str, str], scratch: str, *, online: bool)
     removed = {*ELSEWHERE, *DISTRIBUTED, PROMPT}
     child = {name: value for name, value in environ.items() if name not in removed}
     # the person's token is theirs wherever HF_HOME was; the cache is ours
-    home = _expanded(environ.get("HF_HOME") or os.path.join(_cache_home(environ), "huggingface"), environ)
-    child.setdefault("HF_TOKEN_PATH", os.path.join(home, "token"))
-    child.setdefault("HF_STORED_TOKENS_PATH", os.path.join(home, "stored_tokens"))
+    places = places_of(environ)
+    child.setdefault("HF_TOKEN_PATH", places.token)
+    child.setdefault("HF_STORED_TOKENS_PATH", os.path.join(places.hf_home, "stored_tokens"))
     child |= {name: os.path.join(scratch, *folder.split("/")) for name, folder in CACHES.items()}
     _keep_keras_settings(environ, child["KERAS_HOME"])
     child["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -94,21 +97,18 @@ def child_environment(environ: Mapping[str, str], scratch: str, *, online: bool)
     return child
 
 
+def places_of(environ: Mapping[str, str]) -> CachePaths:
+    """Where the person's own huggingface_hub has its files, their token among them."""
+    return cache_paths(environ, _home(environ), "windows" if os.name == "nt" else sys.platform)
+
+
 def _keep_keras_settings(environ: Mapping[str, str], folder: str) -> None:
     """Keras writes its settings when it is imported: it gets a copy of the person's."""
-    home = environ.get("KERAS_HOME") or os.path.join(_expanded("~", environ), ".keras")
+    home = environ.get("KERAS_HOME") or os.path.join(_home(environ), ".keras")
     with contextlib.suppress(OSError):
         shutil.copyfile(os.path.join(home, "keras.json"), os.path.join(folder, "keras.json"))
 
 
-def _cache_home(environ: Mapping[str, str]) -> str:
-    """Where caches lie by the rules of huggingface_hub."""
-    return environ.get("XDG_CACHE_HOME") or os.path.join(_expanded("~", environ), ".cache")
-
-
-def _expanded(path: str, environ: Mapping[str, str]) -> str:
-    """``path`` with the home folder of ``environ`` for its ``~``, and with its variables."""
-    home = environ.get("USERPROFILE" if os.name == "nt" else "HOME")
-    if home and (path == "~" or path.startswith(("~/", "~\\"))):
-        path = home + path[1:]
-    return os.path.expandvars(os.path.expanduser(path))
+def _home(environ: Mapping[str, str]) -> str:
+    """The home folder that ``environ`` names, else the user's."""
+    return environ.get("USERPROFILE" if os.name == "nt" else "HOME") or os.path.expanduser("~")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 
 from ..facts.legible import legible
 from ..facts.redaction import MASK, is_secret, without_credentials
 from ..facts.sections.smoke import StageRun
+from .environment import places_of
 
 #: letters of a value that is taken out wherever it stands; shorter ones would take words out of sentences
 SHORTEST = 6
@@ -56,11 +56,8 @@ class Redactor:
 
 def _token_in_file(environ: Mapping[str, str]) -> str:
     """The access token that ``hf auth login`` keeps in a file, by huggingface_hub's rules of where; "" for none."""
-    cache = environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    home = environ.get("HF_HOME") or os.path.join(cache, "huggingface")
-    path = os.path.expandvars(os.path.expanduser(environ.get("HF_TOKEN_PATH") or os.path.join(home, "token")))
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(places_of(environ).token, encoding="utf-8") as file:
             return file.read(TOKEN_FILE_LIMIT).strip()
     except (OSError, ValueError):
         return ""

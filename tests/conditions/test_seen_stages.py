@@ -318,3 +318,23 @@ def test_an_unneeded_stage_only_warns() -> None:
     report = diagnose(machine(WORDS["triton-missing"][0]))
     assert [(one.condition, one.severity) for one in report.failed()] == [("triton-missing", "warning")]
     assert report.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("condition", "stages", "outcome"),
+    [
+        ("gpu-out-of-memory", [StageRun("model"), StageRun("device", "cpu")], "skip"),
+        ("gpu-out-of-memory", [StageRun("model"), StageRun("device", outcome="skip", because="no GPU")], "skip"),
+        ("gpu-out-of-memory", [StageRun("device"), StageRun("device", "cuda:1")], "pass"),
+        ("cuda-unknown-error", [StageRun("model"), StageRun("train")], "skip"),
+        ("cuda-unknown-error", [StageRun("device", "xpu:0")], "pass"),
+        ("model-type-unknown", [StageRun("import", "torch"), StageRun("tokenizer")], "skip"),
+        ("model-type-unknown", [StageRun("local")], "pass"),
+        ("out-of-memory", [StageRun("import", "torch")], "pass"),
+    ],
+)
+def test_nothing_passes_that_was_not_tried(condition: str, stages: list[StageRun], outcome: str) -> None:
+    s = recorded.build("linux")
+    s.smoke.run, s.smoke.stages = known(Machinery("full")), known(stages)
+    (entry,) = [one for one in CATALOGUE if one.id == condition]
+    assert [one.outcome for one in examine(entry, s, Goal())] == [outcome]
