@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..facts.snapshot import Snapshot
 from .install_steps import install
 from .model import FixClass
-from .reinstall import python_of, torch_index
+from .reinstall import python_of, reinstall, torch_index
 from .seen_stages import Seen, package_in
 
 _SELECTOR = "choose the build for this GPU and driver on https://pytorch.org/get-started/locally/"
@@ -62,8 +62,8 @@ def _companions(s: Snapshot, seen: Seen) -> list[str]:
 
 def _again(s: Snapshot, seen: Seen) -> list[str]:
     """The compiled package that the message names by its folder, or that was being imported, anew."""
-    name = package_in(s, seen)
-    return install(s, [name], "--force-reinstall", "--no-deps") if name else []
+    entry = s.packages.installed().get(package_in(s, seen))
+    return reinstall(s, entry)[0].argv if entry else []
 
 
 def _triton(s: Snapshot, seen: Seen) -> list[str]:
