@@ -30,8 +30,9 @@ START_S, END_S = 60.0, 35.0
 CLOSED_S = 3.0
 #: of the time for all: what the child does not get, so that its stacks can be printed, read and told in time; at most
 SPARE_S, ABORT_S = 3.0, 1.0
-#: of a deadline that two clocks may see differently
-EARLY_S = 0.5
+#: the least of a deadline that must have passed here for the child's watchdog to be ours: on a busy machine a stage is
+#: heard of late
+OURS = 0.7
 #: Python's exit code where it could not write out what was printed: somebody put something else there
 UNFLUSHED = 120
 #: seconds to read what was printed before the answer of a stage
@@ -236,7 +237,7 @@ class Run:
             printed, stack = patient.printed_in("")
         error = ended_for or error_of(patient.code) or "no-answer"
         given = min(step.deadline_s, self._child_until - time.monotonic() + seconds)
-        if patient.code == 1 and begun and time_was_over(stack) and seconds > given - EARLY_S:
+        if patient.code == 1 and begun and time_was_over(stack) and seconds > OURS * given:
             error = "timeout"  # its own watchdog ended it
         if ended_for and stack and stack[0].startswith("Fatal Python error: Aborted"):
             del stack[0]  # that was the doctor's own signal
