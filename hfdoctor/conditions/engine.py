@@ -221,6 +221,7 @@ def _remedy(condition: Condition, treatment: Treatment | None) -> Remedy | None:
             argv=list(step.argv),
             administrator=step.administrator,
             network=step.network,
+            change=msgspec.UNSET if step.change is None else step.change,
         )
         for step in treatment.steps
     ]

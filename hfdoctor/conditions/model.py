@@ -10,6 +10,7 @@ import msgspec
 from ..facts.fact import Fact
 from ..facts.sections.smoke import StageRun
 from ..facts.snapshot import Snapshot
+from .changes import Change
 
 Outcome = Literal["pass", "fail", "skip", "unknown", "crash"]
 Severity = Literal["error", "warning", "note"]
@@ -53,6 +54,8 @@ class Step(msgspec.Struct, omit_defaults=True):
     fields: Mapping[str, Plain] = {}
     administrator: bool = False
     network: bool = False
+    #: what `hfdoctor fix` does for this step; pip's and uv's commands in ``argv`` need none
+    change: Change | None = None
 
 
 class Treatment(msgspec.Struct):
@@ -131,6 +134,8 @@ class RemedyStep(msgspec.Struct):
     argv: list[str]
     administrator: bool
     network: bool
+    #: what `hfdoctor fix` changes for this step, where that is not the command in ``argv``
+    change: Change | msgspec.UnsetType = msgspec.UNSET
 
 
 class Remedy(msgspec.Struct):

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from ..conditions.model import Finding, RemedyStep, Report, TargetLine
+from ..conditions.ways import ways
 from ..facts.snapshot import Snapshot
 from .commands import command_line
 
@@ -123,10 +124,10 @@ def _next(steps: Sequence[RemedyStep], condition: str, width: int, windows: bool
     """The first way to a cure, and the next one if that has the first command; the page has the rest."""
     pad = " " * INDENT
     lines: list[str] = []
-    ways = _ways(steps)
-    shown = ways[0]
-    if not any(step.argv for step in shown) and len(ways) > 1 and any(step.argv for step in ways[1]):
-        shown = [*shown, *ways[1]]
+    alternatives = ways(steps)
+    shown = alternatives[0]
+    if not any(step.argv for step in shown) and len(alternatives) > 1 and any(step.argv for step in alternatives[1]):
+        shown = [*shown, *alternatives[1]]
     if sum(1 for step in shown if step.argv) > MOST_COMMANDS:
         shown = shown[: [place for place, step in enumerate(shown) if step.argv][MOST_COMMANDS]]
     commands = 0
@@ -145,16 +146,6 @@ def _next(steps: Sequence[RemedyStep], condition: str, width: int, windows: bool
     if len(steps) > len(shown):
         lines += _wrap(f"more: hfdoctor conditions {condition}", width)
     return lines
-
-
-def _ways(steps: Sequence[RemedyStep]) -> list[list[RemedyStep]]:
-    """The steps by alternatives: one begins with each step that is worded so."""
-    ways: list[list[RemedyStep]] = [[]]
-    for step in steps:
-        if step.text.startswith(("or ", "or, ")) and ways[-1]:
-            ways.append([])
-        ways[-1].append(step)
-    return ways
 
 
 def _everything(report: Report, width: int, paint: Paint) -> Iterable[str]:

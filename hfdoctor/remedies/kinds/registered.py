@@ -1,0 +1,21 @@
+"""All kinds of actions: what the journal may hold, and who prepares which change."""
+
+from __future__ import annotations
+
+from ...conditions import changes
+from ..action import Workplace
+from .git import GitAction, prepare_git
+
+#: what the journal reads back; msgspec tells them apart by their tags
+Kind = GitAction
+
+
+def prepare(change: changes.Change, place: Workplace) -> Kind:
+    """The action that makes ``change`` on this machine, with the old state in it.
+
+    Raises NothingToDo if the machine is so already, Refused if it cannot be done here (one line says why and what a
+    person can do).
+    """
+    if isinstance(change, changes.GitChange):
+        return prepare_git(change, place)
+    raise NotImplementedError(type(change).__name__)
