@@ -96,7 +96,7 @@ class Action(msgspec.Struct):
         raise NotImplementedError
 
     def undo(self, progress: Progress, *, force: bool = False) -> None:
-        """Take the change back from ``after`` or ``between``, ``force`` also from ``other``; from ``before`` do nothing.
+        """Take the change back from ``after`` or ``between``; ``force``: from ``other``, too; ``before``: do nothing.
 
         Raises Refused or OSError. It may be called again after a kill in the middle of it.
         """
