@@ -25,7 +25,8 @@ MAY_IMPORT = {
         "binaries",
         "knowledge",
     },
-    "reports": {"reports", "conditions", "facts", "knowledge"},
+    # what a fix would change and what became of it is remedies' plain data
+    "reports": {"reports", "remedies", "conditions", "facts", "knowledge"},
     "install": {"install", "conditions", "facts", "binaries", "knowledge"},
     "smoke": {"smoke", "conditions", "facts", "binaries", "knowledge"},
     "hubcache": {"hubcache", "conditions", "facts", "binaries", "knowledge"},

@@ -16,6 +16,7 @@ from ..version import __version__
 COMMANDS = {
     "check": ("check", "Inspect this machine and one Python environment, and say what is wrong."),
     "conditions": ("conditions", "List what hfdoctor knows about, or print the page of one condition."),
+    "fix": ("fix", "Put right what check finds: shown before, verified after, undone at will."),
     "smoke": ("smoke", "Run the real libraries end to end, with tiny models and without a network."),
     "snapshot": ("snapshot", "Write the facts about this machine, for `check --snapshot` elsewhere."),
 }

@@ -6,7 +6,7 @@ import click
 
 from ..smoke.plan import LEVELS
 from .deliver import deliver, policy_of, refuse_facts_in_text, reporting
-from .options import OutputFile, memory_size, observing
+from .options import OutputFile, fix_options, memory_size, observing
 
 
 @click.command(name="check", context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,7 +86,17 @@ def command(
         else:
             snapshot = observe(python=python, deep=deep, online=online, timeout=timeout, anonymise=anonymise)
         report = diagnose(snapshot, goal, policy)
-        deliver(report, snapshot, file, form=form, with_facts=with_facts, verbose=verbose, no_unicode=no_unicode)
+        here = None if snapshot_file is not None else fix_options(python, deep=deep, online=online)
+        deliver(
+            report,
+            snapshot,
+            file,
+            form=form,
+            with_facts=with_facts,
+            verbose=verbose,
+            no_unicode=no_unicode,
+            here=here,
+        )
     finally:
         if file is not None:
             file.discard()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -87,8 +87,9 @@ def deliver(
     verbose: bool,
     no_unicode: bool,
     begun: bool = False,
+    here: Sequence[str] | None = None,
 ) -> None:
-    """Write the report. ``begun``: its first line and the stages were written as they came."""
+    """Write the report. ``begun``: its first line and the stages were written as they came; ``here``: see render."""
     if with_facts or verbose:
         report.snapshot = snapshot
     if form == "json":
@@ -111,6 +112,7 @@ def deliver(
             windows=os_info is not None and os_info.system == "windows",
             paint=terminal.paint if file is None and terminal.takes_colour(sys.stdout) else None,
             begun=begun,
+            here=here,
         )
         if no_unicode:
             text = terminal.to_ascii(text)

@@ -40,6 +40,12 @@ def observing(function: F) -> F:
     return function
 
 
+def fix_options(python: str | None, *, deep: bool, online: bool) -> list[str]:
+    """What ``hfdoctor fix`` must be told to see what was seen with these options."""
+    words = ["--python", python] if python else []
+    return [*words, *(["--deep"] if deep else []), *(["--online"] if online else [])]
+
+
 def output_option(function: F) -> F:
     """Add ``--output``."""
     return click.option(

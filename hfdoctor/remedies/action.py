@@ -109,6 +109,10 @@ class Action(msgspec.Struct):
         """The environment variables that a program started from now on gets where this one had ``environ``."""
         return dict(environ)
 
+    def target_after(self) -> str:
+        """The interpreter or environment to inspect afterwards, where the action made a new one; "" for the same."""
+        return ""
+
     def still_to_do(self) -> list[str]:
         """What the person has to do for the change to take effect, as sentences ("open a new terminal")."""
         return []

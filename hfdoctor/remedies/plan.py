@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ..conditions.install_commands import together
-from ..conditions.model import Finding, RemedyStep, Report
+from ..conditions.model import Finding, RemedyStep
 from ..conditions.ways import automatic, change_of, ways
 from ..facts.snapshot import Snapshot
 from .action import Needs, NothingToDo, Refused, Workplace
@@ -20,17 +20,18 @@ from .place import state_folder
 class Choice(msgspec.Struct):
     """One way to cure a finding.
 
-    ``actions`` is what hfdoctor does, ``by_hand`` what the person does (all of it, where there are no actions);
-    ``refused`` says why this way cannot be gone here.
+    ``automatic``: hfdoctor does it by ``actions``; ``by_hand`` is what the person does (all of it where it is not
+    automatic). ``refused`` says why this way cannot be gone here.
     """
 
     text: str
-    actions: list[Kind]
-    by_hand: list[RemedyStep]
-    token: str
+    automatic: bool
+    actions: list[Kind] = []
+    by_hand: list[RemedyStep] = []
+    token: str = ""
     refused: str = ""
-    #: nothing was left to change: the machine is so already
-    nothing: bool = False
+    #: False where nobody asked for this way yet: its actions are not known then
+    worked_out: bool = True
 
     def needs(self) -> Needs:
         """The price of all its actions together."""
@@ -59,21 +60,36 @@ class Person(msgspec.Struct, frozen=True):
     cwd: Path
 
 
-def plan(report: Report, snapshot: Snapshot, person: Person) -> list[Fix]:
-    """What can be done about each failed finding of ``report``, worst first. Looks at the machine, changes nothing."""
-    return [plan_finding(finding, snapshot, person) for finding in report.failed()]
+class Appetite(msgspec.Struct, frozen=True):
+    """Which ways are worth working out: asking an index what a change brings takes seconds.
+
+    ``first``: only the first that can be gone here. ``number`` (from 1): only that one. ``administrator`` False: none
+    that needs an administrator.
+    """
+
+    first: bool = False
+    number: int | None = None
+    administrator: bool = True
 
 
-def plan_finding(finding: Finding, snapshot: Snapshot, person: Person) -> Fix:
-    """The choices for one finding."""
+def plan_finding(finding: Finding, snapshot: Snapshot, person: Person, appetite: Appetite | None = None) -> Fix:
+    """What can be done about ``finding``. Looks at the machine (and asks the index), changes nothing."""
+    appetite = appetite or Appetite()
     steps = finding.remedy.steps if finding.remedy else []
     hands_off = finding.remedy is None or finding.remedy.fix_class == "print-only"
-    choices = []
-    for way in ways(steps) if steps else []:
+    choices: list[Choice] = []
+    found = False
+    for number, way in enumerate(ways(steps) if steps else [], 1):
         if hands_off or not automatic(way):
-            choices.append(Choice(title(way), [], list(way), ""))
+            choices.append(Choice(title(way), False, by_hand=list(way)))
+        elif (appetite.first and found) or appetite.number not in (None, number):
+            choices.append(Choice(title(way), True, worked_out=False))
         else:
-            choices.append(_choice(way, snapshot, person))
+            choice = _choice(way, snapshot, person)
+            if choice.actions and choice.needs().administrator and not appetite.administrator:
+                choice.refused, choice.actions = "it needs an administrator, and --no-admin was given", []
+            found = found or bool(choice.actions)
+            choices.append(choice)
     return Fix(finding, choices)
 
 
@@ -82,17 +98,17 @@ def _choice(way: Sequence[RemedyStep], snapshot: Snapshot, person: Person) -> Ch
     state = state_folder()
     place = Workplace(state, state / "runs" / token, token, dict(person.environ), person.home, person.cwd, snapshot)
     changes = [change for step in way if (change := change_of(step)) is not None]
-    choice = Choice(title(way), [], [step for step in way if change_of(step) is None], token)
+    choice = Choice(title(way), True, by_hand=[step for step in way if change_of(step) is None], token=token)
     for change in together(changes):
         try:
             choice.actions.append(prepare(change, place))
         except NothingToDo:
             continue
         except Refused as refused:
-            choice.refused = str(refused)
-            choice.actions = []
+            choice.refused, choice.actions = str(refused), []
             return choice
-    choice.nothing = not choice.actions
+    if not choice.actions:
+        choice.refused = "everything that it would change is so already"
     return choice
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from ..conditions.model import Finding, RemedyStep, Report, TargetLine
-from ..conditions.ways import ways
+from ..conditions.ways import fixable, ways
 from ..facts.snapshot import Snapshot
 from .commands import command_line
 
@@ -26,11 +26,13 @@ def render(
     windows: bool = False,
     paint: Paint | None = None,
     begun: bool = False,
+    here: Sequence[str] | None = None,
 ) -> str:
     """The report in plain words. ``paint(text, role)`` may colour what the words already say.
 
     ``width`` in columns: sentences are wrapped there; paths and commands never are. ``windows`` chooses how
     commands are quoted. ``begun``: the first line and the stages of a smoke run have been written as they came.
+    ``here``: the options that `hfdoctor fix` needs to mean this machine and target; None where it cannot reach them.
     """
     paint = paint or (lambda text, role: text)
     lines = [] if begun else [first_line(report.target)]
@@ -42,7 +44,7 @@ def render(
     if shown or isinstance(report.stages, list):
         lines.append("")
     for finding in shown:
-        lines += _finding(finding, report, width, windows, paint)
+        lines += _finding(finding, report, width, windows, paint, here)
         lines.append("")
     lines.append(state_line(report))
     if verbose:
@@ -106,22 +108,34 @@ def count_line(report: Report) -> str:
     return f"{line}. {report.elapsed_s:.2f} s"
 
 
-def _finding(finding: Finding, report: Report, width: int, windows: bool, paint: Paint) -> list[str]:
+def _finding(
+    finding: Finding, report: Report, width: int, windows: bool, paint: Paint, here: Sequence[str] | None
+) -> list[str]:
     label = finding.severity or finding.outcome
     head = f"{paint(label.ljust(INDENT), label)}{paint(finding.condition, 'id')}"
     lines = [head, *_wrap(finding.summary, width)]
     for evidence in finding.evidence:
         lines += _wrap(evidence.text, width, hang=2)
     if finding.remedy and finding.remedy.steps:
-        lines += _next(finding.remedy.steps, finding.condition, width, windows, paint)
+        first = "next:"
+        if here is not None and fixable(finding.remedy):
+            command = command_line(["hfdoctor", "fix", finding.condition, *here], windows=windows)
+            lines.append(f"{' ' * INDENT}{paint('next:', 'next')} {command}")
+            first = "by hand:"
+        lines += _next(finding.remedy.steps, finding.condition, width, windows, paint, first)
     folded = [f.condition for f in report.findings if f.explained_by == finding.condition]
     if folded:
         lines += _wrap(f"explains: {', '.join(dict.fromkeys(folded))}", width)
     return lines
 
 
-def _next(steps: Sequence[RemedyStep], condition: str, width: int, windows: bool, paint: Paint) -> list[str]:
-    """The first way to a cure, and the next one if that has the first command; the page has the rest."""
+def _next(
+    steps: Sequence[RemedyStep], condition: str, width: int, windows: bool, paint: Paint, first: str
+) -> list[str]:
+    """The first way to a cure, and the next one if that has the first command; the page has the rest.
+
+    ``first`` is the label of the first step.
+    """
     pad = " " * INDENT
     lines: list[str] = []
     alternatives = ways(steps)
@@ -136,11 +150,11 @@ def _next(steps: Sequence[RemedyStep], condition: str, width: int, windows: bool
         # a first step that is worded as an alternative has lost the one before it: it did not apply here
         text = step.text.removeprefix("or ") if step is steps[0] else step.text
         if not step.argv:
-            lines += _wrap(f"next: {text}{who}" if step is steps[0] else f"{text}{who}", width)
+            lines += _wrap(f"{first} {text}{who}" if step is steps[0] else f"{text}{who}", width)
             continue
         if text:
             lines += _wrap(f"{text}:", width)
-        label = "then:" if commands else "next:" if step is steps[0] else "run:"
+        label = "then:" if commands else first if step is steps[0] else "run:"
         lines.append(f"{pad}{paint(label, 'next')} {command_line(step.argv, windows=windows)}{who}")
         commands += 1
     if len(steps) > len(shown):

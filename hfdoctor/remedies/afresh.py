@@ -1,0 +1,37 @@
+"""A second look at the machine, by a new process: Windows tells a process once whether it may use long paths."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..facts.child import run_child
+from ..facts.snapshot import Snapshot, SnapshotError, load
+from .action import Refused
+
+#: what starts hfdoctor with the modules that this one has, whatever PYTHON* variables the person set
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from hfdoctor.__main__ import main; main()"
+#: seconds beyond the deadline of the observation, for starting Python and writing the facts
+_SPARE_S = 30.0
+
+
+def own_command(*words: str) -> list[str]:
+    """The argument list that runs ``hfdoctor WORDS`` as this process would, in a process of its own."""
+    return [sys.executable, "-I", "-c", _START, json.dumps(sys.path), *words]
+
+
+def observe_afresh(
+    python: str | None, *, deep: bool, online: bool, timeout_s: float, environ: Mapping[str, str], cwd: Path
+) -> Snapshot:
+    """The facts as a program sees them that is started with ``environ``. Raises Refused if none came back."""
+    words = ["snapshot", "--timeout", f"{timeout_s:g}"]
+    words += ["--python", python] if python else []
+    words += ["--deep"] if deep else []
+    words += ["--online"] if online else []
+    try:
+        ended = run_child(own_command(*words), timeout_s + _SPARE_S, environ=environ, cwd=str(cwd))
+        return load(ended.stdout, "the second look at the machine")
+    except (OSError, SnapshotError) as error:
+        raise Refused(f"the machine could not be looked at again: {error}") from None

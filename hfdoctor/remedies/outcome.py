@@ -1,0 +1,105 @@
+"""What became of each finding that was to be fixed: the document that ``hfdoctor fix`` prints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ..conditions.model import RemedyStep, Severity, TargetLine
+from .action import Difference, Needs
+from .plan import Choice, Fix
+
+FIX_SCHEMA = "hfdoctor.fix/1"
+
+Outcome = Literal["planned", "fixed", "cured", "failed", "not-held", "refused", "declined", "by-hand", "nothing"]
+
+#: outcome -> what it means
+OUTCOMES: dict[str, str] = {
+    "planned": "shown, not done (--dry-run)",
+    "fixed": "done, and a second look finds nothing wrong any more",
+    "cured": "not needed any more: another fix of this run cured it, too",
+    "failed": "tried and taken back: everything is as it was",
+    "not-held": "done, but a second look still finds it",
+    "refused": "cannot be done here",
+    "declined": "the person did not want it",
+    "by-hand": "hfdoctor cannot do it: a person has to",
+    "nothing": "not found on this machine",
+}
+
+
+class ChoiceLine(msgspec.Struct, omit_defaults=True):
+    """One way to cure a finding, with its price and every change."""
+
+    text: str
+    #: hfdoctor does it; else a person does
+    automatic: bool
+    #: what it changes was worked out (with --yes only for the way that is taken)
+    worked_out: bool = True
+    needs: Needs = msgspec.field(default_factory=Needs)
+    changes: list[Difference] = []
+    by_hand: list[RemedyStep] = []
+    #: why it cannot be gone here
+    refused: str = ""
+
+
+class Fixed(msgspec.Struct, omit_defaults=True):
+    """One finding and what became of it.
+
+    ``chosen`` counts ``choices`` from 1; ``undo`` is the number of the fix in the journal.
+    """
+
+    condition: str
+    severity: Severity | None
+    summary: str
+    outcome: Outcome
+    choices: list[ChoiceLine]
+    reason: str = ""
+    chosen: int | None = None
+    undo: int | None = None
+    still_to_do: list[str] = []
+
+
+class FixReport(msgspec.Struct):
+    """The document."""
+
+    schema: str
+    hfdoctor: str
+    target: TargetLine
+    dry_run: bool
+    fixes: list[Fixed]
+    exit_code: int
+
+
+def choice_line(choice: Choice) -> ChoiceLine:
+    """What a choice would do, in plain data."""
+    return ChoiceLine(
+        text=choice.text,
+        automatic=choice.automatic,
+        worked_out=choice.worked_out,
+        needs=choice.needs(),
+        changes=[difference for action in choice.actions for difference in action.describe()],
+        by_hand=choice.by_hand,
+        refused=choice.refused,
+    )
+
+
+def fixed(fix: Fix, outcome: Outcome, reason: str = "", chosen: Choice | None = None) -> Fixed:
+    """The line of ``fix``."""
+    return Fixed(
+        condition=fix.finding.condition,
+        severity=fix.finding.severity,
+        summary=fix.finding.summary,
+        outcome=outcome,
+        choices=[choice_line(choice) for choice in fix.choices],
+        reason=reason,
+        chosen=None if chosen is None else next(n for n, one in enumerate(fix.choices, 1) if one is chosen),
+    )
+
+
+def exit_code(lines: list[Fixed]) -> int:
+    """0 all is well, 1 something that was asked for remains, 3 a fix failed or did not hold."""
+    outcomes = {line.outcome for line in lines}
+    if outcomes & {"failed", "not-held"}:
+        return 3
+    return 1 if outcomes & {"planned", "refused", "declined", "by-hand"} else 0
