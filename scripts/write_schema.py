@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of the report and of the snapshot into the package, from their types.
+"""Write the JSON Schemas of the report, the snapshot and the fixes into the package, from their types.
 
 python scripts/write_schema.py           writes them
 python scripts/write_schema.py --check   exits with 1 if they are not what the types say
@@ -16,9 +16,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hfdoctor.conditions.model import Report
 from hfdoctor.facts.snapshot import Snapshot
+from hfdoctor.remedies.outcome import FixReport
 
 FOLDER = Path(__file__).resolve().parent.parent / "hfdoctor" / "reports" / "schemas"
-DOCUMENTS: dict[str, type[msgspec.Struct]] = {"report-1.schema.json": Report, "snapshot-1.schema.json": Snapshot}
+DOCUMENTS: dict[str, type[msgspec.Struct]] = {
+    "report-1.schema.json": Report,
+    "snapshot-1.schema.json": Snapshot,
+    "fix-1.schema.json": FixReport,
+}
 
 
 def text_of(kind: type[msgspec.Struct]) -> str:
