@@ -5,9 +5,10 @@ from __future__ import annotations
 from ...conditions import changes
 from ..action import Workplace
 from .git import GitAction, prepare_git
+from .variable import VariableAction, prepare_variable
 
 #: what the journal reads back; msgspec tells them apart by their tags
-Kind = GitAction
+Kind = GitAction | VariableAction
 
 
 def prepare(change: changes.Change, place: Workplace) -> Kind:
@@ -18,4 +19,6 @@ def prepare(change: changes.Change, place: Workplace) -> Kind:
     """
     if isinstance(change, changes.GitChange):
         return prepare_git(change, place)
+    if isinstance(change, changes.VariableChange):
+        return prepare_variable(change, place)
     raise NotImplementedError(type(change).__name__)
