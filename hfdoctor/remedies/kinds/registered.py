@@ -5,10 +5,13 @@ from __future__ import annotations
 from ...conditions import changes
 from ..action import Workplace
 from .git import GitAction, prepare_git
+from .quarantine import QuarantineAction, prepare_quarantine
+from .registry import RegistryAction, prepare_registry
 from .variable import VariableAction, prepare_variable
+from .variable_windows import WindowsVariableAction
 
 #: what the journal reads back; msgspec tells them apart by their tags
-Kind = GitAction | VariableAction
+Kind = GitAction | QuarantineAction | VariableAction | RegistryAction | WindowsVariableAction
 
 
 def prepare(change: changes.Change, place: Workplace) -> Kind:
@@ -19,6 +22,10 @@ def prepare(change: changes.Change, place: Workplace) -> Kind:
     """
     if isinstance(change, changes.GitChange):
         return prepare_git(change, place)
+    if isinstance(change, changes.RegistryChange):
+        return prepare_registry(change, place)
     if isinstance(change, changes.VariableChange):
         return prepare_variable(change, place)
+    if isinstance(change, changes.PutAway):
+        return prepare_quarantine(change, place)
     raise NotImplementedError(type(change).__name__)
