@@ -1,0 +1,160 @@
+"""A file, folder or link that is put away and can be put back."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ...conditions.changes import PutAway
+from ...conditions.storage import size
+from .. import quarantine
+from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
+from ..anchored import Identity, identity, make_way, open_folder
+from ..bounds import located, refuse_what_must_stay
+from ..path_text import long_path, read_back, shown, written
+from ..trees import Kind, Size, kind_of, size_of
+
+_WORDS = {"file": "file", "folder": "folder", "link": "link", "other": "special file"}
+
+
+class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
+    """``path`` goes into one of ``spots`` by a rename. Paths are in the form of ``path_text.written``."""
+
+    path: str
+    type: Kind
+    who: Identity
+    size: Size
+    mtime_ns: int
+    #: of the folder that it is in
+    parent: Identity
+    #: of the folders above it, topmost first, for the case that they are gone when it is put back
+    modes: list[int]
+    spots: list[quarantine.Spot]
+
+    def describe(self) -> list[Difference]:
+        """The thing with its size, and that it is kept."""
+        holds = f", {self.size.entries:,} files and folders" if self.type == "folder" else ""
+        what = f"{_WORDS[self.type]} {shown(self.path)}"
+        return [Difference(what, f"{size(self.size.bytes)}{holds}", "put away, kept on the same disk for an undo")]
+
+    def needs(self) -> Needs:
+        """Nothing: a rename. The room comes free when the quarantine is emptied."""
+        return Needs()
+
+    @property
+    def _plain(self) -> str:
+        return read_back(self.path)
+
+    @property
+    def _name(self) -> str:
+        return os.path.basename(self._plain)
+
+    def look(self) -> Seen:
+        """Where the thing is now."""
+        kept = quarantine.holder(self.spots, self._name) is not None
+        stands = os.path.lexists(long_path(self._plain))
+        what = f"{_WORDS[self.type]} {shown(self.path)}"
+        if kept:
+            return (
+                Seen("other", [Difference(what, "put away", "something new stands there")]) if stands else Seen("after")
+            )
+        if stands:
+            return Seen("between" if quarantine.begun(self.spots) else "before")
+        return Seen("other", [Difference(what, "put away", "gone, and it is not in the quarantine")])
+
+    def apply(self, progress: Progress) -> None:
+        """Rename it."""
+        if quarantine.holder(self.spots, self._name) is not None:
+            if os.path.lexists(long_path(self._plain)):
+                raise Refused(f"{shown(self.path)} was put away already, and something new stands there")
+            return
+        with open_folder(os.path.dirname(self._plain), self.parent) as parent:
+            found = parent.find(self._name)
+            if found is None or identity(found) != self.who or kind_of(found) != self.type:
+                raise Refused(f"{shown(self.path)} is not any more what it was when this was planned: plan it again")
+            quarantine.put(self.spots, parent, self._name)
+
+    def undo(self, progress: Progress, *, force: bool = False) -> None:
+        """Rename it back; with ``force`` what stands in its place is put away first."""
+        spot = quarantine.holder(self.spots, self._name)
+        if spot is None:
+            quarantine.tidy(self.spots)
+            if not os.path.lexists(long_path(self._plain)):
+                raise Refused(f"{shown(self.path)} is not in the quarantine any more: it cannot be put back")
+            return
+        parts = _parts(os.path.dirname(self._plain))
+        with make_way(open_folder(parts[0]), parts[1:], self.modes[1:]) as parent:
+            if parent.find(self._name) is not None:
+                if not force:
+                    raise Refused(f"something new stands at {shown(self.path)}: move it away first")
+                self._displace()
+            kept = quarantine.entered(spot)
+            if kept is None:
+                raise Refused(f"{shown(self.path)} is not in the quarantine any more: it cannot be put back")
+            with kept:
+                try:
+                    kept.rename(self._name, parent, self._name)
+                except OSError as error:
+                    raise Refused(quarantine.rename_words(error, kept.of(self._name))) from None
+                parent.sync()
+                kept.sync()
+        quarantine.tidy(self.spots)
+
+    def _displace(self) -> None:
+        with open_folder(os.path.dirname(self._plain)) as parent:
+            number = 1
+            while quarantine.holder(self.spots, f"instead-{number}") is not None:
+                number += 1
+            quarantine.put(self.spots, parent, self._name, under=f"instead-{number}")
+
+    def forget(self) -> None:
+        """Remove it for good: now its room comes free."""
+        quarantine.empty(self.spots)
+
+
+def _parts(folder: str) -> list[str]:
+    """The drive or root, and the names below it."""
+    parts: list[str] = []
+    at = folder
+    while os.path.dirname(at) != at:
+        at, name = os.path.split(at)
+        parts.append(name)
+    return [at, *reversed(parts)]
+
+
+def prepare_quarantine(change: PutAway, place: Workplace) -> QuarantineAction:
+    """See ``registered.prepare``."""
+    path = located(change.path, place)
+    try:
+        found = os.lstat(long_path(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NothingToDo from None
+    except OSError as error:
+        raise Refused(f"{shown(path)} cannot be looked at: {error.strerror or error}") from None
+    refuse_what_must_stay(path, place)
+    if os.name == "posix" and found.st_uid != os.geteuid():
+        raise Refused(f"{shown(path)} belongs to another user: hfdoctor does not put it away")
+    parent = os.path.dirname(path)
+    try:
+        with open_folder(parent) as folder:
+            amount = size_of(folder, os.path.basename(path))
+            above = [os.lstat(long_path(at)) for at in _above(parent)]
+            return QuarantineAction(
+                path=written(path),
+                type=kind_of(found),
+                who=identity(found),
+                size=amount,
+                mtime_ns=found.st_mtime_ns,
+                parent=folder.who,
+                modes=[stat.S_IMODE(one.st_mode) for one in above],
+                spots=quarantine.spots_for(path, place),
+            )
+    except OSError as error:
+        raise Refused(f"{shown(error.filename or path)} cannot be looked at: {error.strerror or error}") from None
+
+
+def _above(folder: str) -> list[str]:
+    found = [folder]
+    while os.path.dirname(found[-1]) != found[-1]:
+        found.append(os.path.dirname(found[-1]))
+    return found[::-1]
