@@ -5,12 +5,18 @@ from __future__ import annotations
 from ..facts.sections.hub import CacheHealth, CacheLocation
 from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
+from .changes import RegistryChange, VariableChange
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 
 #: Windows: "A required privilege is not held by the client"
 NO_PRIVILEGE = 1314
 #: errno ENOSYS: newer releases of the library then make do with a lock by a file's mere existence
 NO_SUCH_CALL = 38
+
+#: the value behind the switch "Developer Mode"
+DEVELOPER_MODE = (r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\AppModelUnlock", "AllowDevelopmentWithoutDevLicense")
+#: by this variable a person says that copies are fine
+QUIET = "HF_HUB_DISABLE_SYMLINKS_WARNING"
 
 #: of sections.hub.TROUBLES
 UNREADABLE = "unreadable"
@@ -109,15 +115,21 @@ def _cache_symlink(s: Snapshot, goal: Goal) -> Verdict:
         return Skip("no_cache")
     if trial.ok:
         return Pass(1, [Clue(s.hub.link, True)])
-    for name in ("HF_HUB_DISABLE_SYMLINKS", "HF_HUB_DISABLE_SYMLINKS_WARNING"):
+    for name in ("HF_HUB_DISABLE_SYMLINKS", QUIET):
         if _on(s.settings.variable(name)):
             return Skip("accepted", {"name": name})
     clue = Clue(s.hub.link, trial.error, "trial", {"path": trial.at, "error": trial.error or "not supported"})
+    says, first = "no_links", [Step(says="other_disk")]
     if trial.code == NO_PRIVILEGE:
-        steps = [Step(says="developer_mode", administrator=True), Step(says="quiet")]
-        return Fail("no_privilege", "note", "observed", [clue], {"path": trial.at}, Treatment("print-only", steps))
-    steps = [Step(says="other_disk"), Step(says="quiet")]
-    return Fail("no_links", "note", "observed", [clue], {"path": trial.at}, Treatment("print-only", steps))
+        says, first = "no_privilege", [_developer_mode(s)]
+    steps = [*first, Step(says="quiet", change=VariableChange(QUIET, "1"))]
+    return Fail(says, "note", "observed", [clue], {"path": trial.at}, Treatment("confirm", steps))
+
+
+def _developer_mode(s: Snapshot) -> Step:
+    if s.windows is not None and s.windows.developer_mode.maybe():
+        return Step(says="start_anew")  # it is on: what was started before it was does not know
+    return Step(says="developer_mode", administrator=True, change=RegistryChange(*DEVELOPER_MODE, "REG_DWORD", 1))
 
 
 def _on(value: str | None) -> bool:
@@ -209,7 +221,7 @@ CACHE_SYMLINK = Condition(
     id="cache-symlink",
     family="cache",
     title="The hub cache keeps copies because it cannot make symbolic links",
-    reads=("hub", "settings"),
+    reads=("hub", "settings", "windows"),
     detect=_cache_symlink,
     words={
         "no_cache": "there is no cache folder yet",
@@ -219,6 +231,7 @@ CACHE_SYMLINK = Condition(
         "no_links": "the disk of the hub cache has no symbolic links: it works, but uses more disk space",
         "trial": "a link tried in {path} failed: {error}",
         "developer_mode": "Settings, System, For developers: switch on Developer Mode (later downloads use links)",
+        "start_anew": "Developer Mode is on: restart Windows and look again",
         "other_disk": "set HF_HOME to a folder on a disk with symbolic links (NTFS, ext4, APFS)",
         "quiet": "or leave it, and set HF_HUB_DISABLE_SYMLINKS_WARNING=1 to hear no more of it",
     },

@@ -91,11 +91,15 @@ def longest_library(folder: str, table: InstallPaths) -> Reach:
     return max(_reaches(folder, table.libraries, LIBRARY_LIMIT, table), key=_over, default=reach(folder, ""))
 
 
+def drive_of_home(s: Snapshot) -> str:
+    """The drive that the person's home is on: there they may make folders right below the root."""
+    drive = PureWindowsPath(s.machine.home.maybe() or "").drive
+    return drive if len(drive) == 2 else "C:"
+
+
 def short_environment(s: Snapshot) -> str:
     r"""A folder for a virtual environment with a path as short as can be: ``C:\hf``, on the drive of the home."""
-    home = s.machine.home.maybe() or ""
-    drive = PureWindowsPath(home).drive
-    return (drive if len(drive) == 2 else "C:") + "\\hf"
+    return drive_of_home(s) + "\\hf"
 
 
 def environment_site(environment: str) -> str:

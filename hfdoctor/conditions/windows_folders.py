@@ -8,6 +8,7 @@ from pathlib import PureWindowsPath
 from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+from .move_cache import set_steps, ways_out
 
 #: how a place is called in a sentence
 CALLED = {
@@ -58,9 +59,9 @@ def _onedrive(s: Snapshot, goal: Goal) -> Verdict:
         says = "synced" if _group(place.role) not in shown else ""
         shown.add(_group(place.role))
         clues.append(Clue(windows.sync_folders, place.path, says, fields))
-    roles = [place.role for place, _ in synced]
-    fields = {"what": " and ".join(dict.fromkeys(_group(role) for role in roles))}
-    treatment = Treatment("confirm", _elsewhere(s, roles, goal))
+    flagged = [place for place, _ in synced]
+    fields = {"what": " and ".join(dict.fromkeys(_group(place.role) for place in flagged))}
+    treatment = Treatment("confirm", _out_of_onedrive(s, flagged, goal))
     return Fail("inside", "warning", "derived", clues, fields, treatment, len(places))
 
 
@@ -71,19 +72,48 @@ def _group(role: str) -> str:
     return "the environment" if role in ENVIRONMENT else CALLED[role]
 
 
-def _elsewhere(s: Snapshot, roles: Sequence[str], goal: Goal) -> list[Step]:
-    """An environment and a cache right below the home folder, which nothing synchronises or guards as a whole."""
-    home, chosen = s.machine.home.maybe(), s.target.chosen.maybe()
-    steps: list[Step] = []
+def _out_of_onedrive(s: Snapshot, flagged: Sequence[Place], goal: Goal) -> list[Step]:
+    home = s.machine.home.maybe()
     if home is None:
         return [Step(says="move")]
-    if chosen is not None and any(role in ENVIRONMENT for role in roles):
-        environment = str(PureWindowsPath(home, "venvs", "hf"))
-        python = environment + r"\Scripts\python.exe"
-        steps.append(Step([chosen.python, "-m", "venv", environment], "new_environment"))
-        steps.append(Step([python, "-m", "pip", "install", *goal.packages], "install_there", network=True))
-    if any(role in CACHE for role in roles):
-        steps.append(Step(["setx", "HF_HOME", str(PureWindowsPath(home, ".cache", "huggingface"))], "new_cache"))
+    environment = _new_environment(s, home, flagged, goal)
+    caches = [place for place in flagged if place.role in CACHE]
+    return ways_out(caches, _new_cache(home), environment)
+
+
+def _out_of_guarded_folders(s: Snapshot, flagged: Sequence[Place], goal: Goal) -> list[Step]:
+    """Nothing is moved: what may not be changed may not be taken away from there either."""
+    home = s.machine.home.maybe()
+    if home is None or not any(place.role in (*ENVIRONMENT, *CACHE) for place in flagged):
+        return [Step(says="move")]
+    caches = [place for place in flagged if place.role in CACHE]
+    steps = [*_new_environment(s, home, flagged, goal), *set_steps(caches, _new_cache(home))]
+    if any(place.exists for place in caches):
+        steps.append(Step(says="by_explorer", fields={"new": _new_cache(home)}))
+    return steps
+
+
+def _new_cache(home: str) -> str:
+    """Right below the home folder, which nothing synchronises or guards as a whole; also the libraries' own default."""
+    return str(PureWindowsPath(home, ".cache", "huggingface"))
+
+
+def _new_environment(s: Snapshot, home: str, flagged: Sequence[Place], goal: Goal) -> list[Step]:
+    """A new environment right below the home folder, if the old one is among ``flagged``: they cannot be moved."""
+    chosen = s.target.chosen.maybe()
+    if chosen is None or not any(place.role in ENVIRONMENT for place in flagged):
+        return []
+    environment = str(PureWindowsPath(home, "venvs", "hf"))
+    python = environment + r"\Scripts\python.exe"
+    fields: dict[str, Plain] = {"folder": environment, "python": python}
+    steps = [
+        Step([chosen.python, "-m", "venv", environment], "new_environment", fields),
+        Step([python, "-m", "pip", "install", *goal.packages], "install_there", network=True),
+        Step(says="use_it", fields=fields),
+    ]
+    interpreter = s.target.interpreter.maybe()
+    if interpreter is not None and s.target.isolated.maybe():
+        steps.append(Step(says="delete_old", fields={"folder": interpreter.prefix}))
     return steps
 
 
@@ -139,16 +169,18 @@ def _refused(s: Snapshot, goal: Goal, refused: Sequence[tuple[Place, str]]) -> F
         shown.add(_group(place.role))
         clues.append(Clue(place.writable, place.path, says, fields))
     clues.append(Clue(s.windows.controlled_folders, "block", "blocking"))
-    roles = [place.role for place, _ in refused]
-    needed = any(role in (*ENVIRONMENT, *CACHE) for role in roles)
-    steps = _elsewhere(s, roles, goal) if needed else [Step(says="move")]
+    flagged = [place for place, _ in refused]
+    needed = any(place.role in (*ENVIRONMENT, *CACHE) for place in flagged)
+    steps = _out_of_guarded_folders(s, flagged, goal)
     interpreter = s.target.interpreter.maybe()
     if interpreter is not None:
-        program = str(PureWindowsPath(interpreter.base_prefix, "python.exe"))
+        # two quotation marks in a row stand for one inside PowerShell's quotation marks
+        program = str(PureWindowsPath(interpreter.base_prefix, "python.exe")).replace("'", "''")
         allow = f"Add-MpPreference -ControlledFolderAccessAllowedApplications '{program}'"
         steps.append(Step(["powershell", "-NoProfile", "-Command", allow], "allow", administrator=True))
-    fields = {"what": " and ".join(dict.fromkeys(_group(role) for role in roles)), "path": refused[0][0].path}
-    treatment = Treatment("print-only", steps)
+        steps.append(Step(says="start_again"))
+    fields = {"what": " and ".join(dict.fromkeys(_group(place.role) for place in flagged)), "path": flagged[0].path}
+    treatment = Treatment("confirm", steps)
     return Fail("guarded", "error" if needed else "warning", "observed", clues, fields, treatment, len(refused))
 
 
@@ -165,9 +197,13 @@ ONEDRIVE_FOLDER = Condition(
         "inside": "OneDrive synchronises {what}: files are locked or missing while it works",
         "synced": "{what}, {path}, is inside {folder}",
         "move": "move it out of the OneDrive folder",
-        "new_environment": "make the environment outside of it",
+        "new_environment": "make an environment outside of it, {folder}",
         "install_there": "and install there",
-        "new_cache": "keep models outside of it (open a new terminal afterwards)",
+        "use_it": "start your programs with {python}",
+        "delete_old": "when everything works there, delete the old environment, {folder}",
+        "move_there": "move the models out of it, from {old} to {new}",
+        "keep_there": "set {name} to {new}, so that models are kept there (open a new terminal afterwards)",
+        "leave_there": "or leave the models where they are and download them anew",
     },
 )
 
@@ -186,10 +222,15 @@ CONTROLLED_FOLDER_ACCESS = Condition(
         "guarded": "Windows Defender does not let Python write to {what}, {path}",
         "refused": "a file could not be made in {path} ({error}); Defender guards {folder}",
         "blocking": "controlled folder access is on",
-        "new_environment": "make the environment in a folder that is not guarded",
+        "new_environment": "make an environment in a folder that is not guarded, {folder}",
         "install_there": "and install there",
-        "new_cache": "keep models in a folder that is not guarded (open a new terminal afterwards)",
+        "use_it": "start your programs with {python}",
+        "delete_old": "when everything works there, delete the old environment, {folder}",
+        "keep_there": "set {name} to {new}, which is not guarded, so that models are kept there "
+        "(open a new terminal afterwards)",
+        "by_explorer": "with the Explorer, which Defender trusts, move what you want to keep to {new}",
         "allow": "or let this Python write to guarded folders; that holds for every program that it runs",
+        "start_again": "start your program again afterwards",
         "move": "use a folder outside Documents, Pictures, Videos, Music and Favorites",
     },
 )

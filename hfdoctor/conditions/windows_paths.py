@@ -10,7 +10,19 @@ from ..facts.fact import FactMissing
 from ..facts.sections.windows import Windows
 from ..facts.snapshot import Snapshot
 from ..knowledge.paths import InstallPaths, install_paths
+from .changes import GitChange, RegistryChange, VariableChange
+from .long_caches import (
+    INDUCTOR,
+    hub_places,
+    length_clue,
+    short_cache,
+    short_compiled,
+    too_deep_for_compiled,
+    too_deep_for_models,
+    too_long_in_cache,
+)
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
+from .move_cache import ways_out
 from .path_lengths import (
     FILE_LIMIT,
     Reach,
@@ -35,6 +47,15 @@ def _windows_long_path(s: Snapshot, goal: Goal) -> Verdict:
     windows = s.windows
     if windows is None:
         return Skip("not_windows")
+    caches = _caches(s, windows)
+    packages = _packages(s, goal, windows)
+    if not caches:
+        return packages
+    return [packages, *caches] if isinstance(packages, Fail) else caches
+
+
+def _packages(s: Snapshot, goal: Goal, windows: Windows) -> Verdict:
+    """What is installed, and what is about to be."""
     there = installed_names(s)
     waiting = missing(s, goal)
     tables = measured(s, waiting)
@@ -55,14 +76,46 @@ def _windows_long_path(s: Snapshot, goal: Goal) -> Verdict:
     if too_long(for_pip):
         if not s.target.pip.absent:
             s.target.pip.need()
-            return _off(s, goal, windows, "cannot_install", "error", too_long(for_pip))
-        # without pip the environment is filled by uv, which writes any length; Python then opens what it can
+            # uv writes any length: it will do where only what Python never opens is too long
+            by_uv = [] if too_long([*for_python, *there]) else _by_uv(s, folder, waiting)
+            return _off(s, goal, windows, "cannot_install", "error", too_long(for_pip), by_uv)
+        # without pip the environment is filled by uv; Python then opens what it can
         if too_long(for_python):
             return _off(s, goal, windows, "uv_in_vain", "error", too_long(for_python))
     if too_long(there):
         # what uses these files fails, the rest works
         return _off(s, goal, windows, "cannot_open", "warning", too_long(there))
     return _fits(s, goal, windows, for_python, tables)
+
+
+def _caches(s: Snapshot, windows: Windows) -> list[Fail]:
+    """Caches in a folder that is too deep. Raises FactMissing where it matters and is not known whether it does."""
+    deep, cached, compiled = too_deep_for_models(s), too_long_in_cache(s), too_deep_for_compiled(s)
+    if not (deep or cached or compiled) or long_paths_work(windows):
+        return []
+    setting = [*_registry(windows), *_process(windows)]
+    ask = [Step(says="ask")] if windows.long_paths_policy.known else []
+    fails = []
+    for one, says in ((deep, "cannot_cache"), (None if deep else cached, "cannot_open_cached")):
+        if one is not None:
+            fields: dict[str, Plain] = {"length": one.length, "limit": one.limit, "folder": one.folder}
+            clues = [length_clue(s, one, "cache_length" if says == "cannot_cache" else "cached_length"), *setting]
+            way = Step(says="short_cache", fields={"folder": short_cache(s)})
+            moves = ways_out(hub_places(s), short_cache(s))
+            steps = [*_settings(windows), *([way, *moves] if moves else []), *ask]
+            fails.append(Fail(says, "warning", "derived", clues, fields, Treatment("confirm", steps)))
+    if compiled is not None:
+        new = short_compiled(s)
+        fields = {"length": compiled.length, "limit": compiled.limit, "folder": compiled.folder, "name": INDUCTOR}
+        fields["new"] = new
+        steps = [
+            *_settings(windows),
+            Step(["setx", INDUCTOR, new], "short_compiled", fields, change=VariableChange(INDUCTOR, new)),
+            *ask,
+        ]
+        clues = [length_clue(s, compiled, "compiled_length"), *setting]
+        fails.append(Fail("cannot_compile", "warning", "derived", clues, fields, Treatment("confirm", steps)))
+    return fails
 
 
 def too_long(names: Sequence[Reach]) -> list[Reach]:
@@ -148,12 +201,20 @@ def _unloadable(s: Snapshot, goal: Goal, windows: Windows, names: Sequence[Reach
     return Fail("cannot_load", "warning", "derived", clues, fields, Treatment("confirm", steps))
 
 
-def _off(s: Snapshot, goal: Goal, windows: Windows, says: str, severity: Severity, names: Sequence[Reach]) -> Fail:
-    """Long paths are off and ``names`` are too long."""
+def _off(
+    s: Snapshot,
+    goal: Goal,
+    windows: Windows,
+    says: str,
+    severity: Severity,
+    names: Sequence[Reach],
+    more: Sequence[Step] = (),
+) -> Fail:
+    """Long paths are off and ``names`` are too long; ``more`` are further ways out."""
     worst = max(names, key=lambda one: one.over)
     fields: dict[str, Plain] = {"packages": _names_of(names), "length": worst.length, "limit": worst.limit}
     clues = [*_lengths(s, names), *_registry(windows), *_process(windows)]
-    steps = _settings(windows) + _short_environment(s, goal)
+    steps = [*_settings(windows), *_short_environment(s, goal), *more]
     if windows.long_paths_policy.known:
         steps.append(Step(says="ask"))
     treatment = Treatment("confirm", steps)
@@ -212,7 +273,20 @@ def _settings(windows: Windows) -> list[Step]:
     if _is_on(windows) or windows.long_paths_policy.known:
         return []
     switch = ["reg", "add", KEY, "/v", NAME, "/t", "REG_DWORD", "/d", "1", "/f"]
-    return [Step(switch, "switch_on", administrator=True), Step(says="new_terminal")]
+    steps = [Step(switch, "switch_on", administrator=True, change=RegistryChange(KEY, NAME, "REG_DWORD", 1))]
+    if windows.git.known:
+        # git for Windows has a switch of its own, without which a clone stops at the old limit all the same
+        git = ["git", "config", "--global", "core.longpaths", "true"]
+        steps.append(Step(git, "git_too", change=GitChange("core.longpaths", "true")))
+    return [*steps, Step(says="new_terminal")]
+
+
+def _by_uv(s: Snapshot, folder: str, waiting: Sequence[str]) -> list[Step]:
+    """Installing by uv; none where pip goes to the person's own site-packages, which uv does not know."""
+    chosen, paths = s.target.chosen.maybe(), s.target.paths.maybe()
+    if chosen is None or paths is None or paths.purelib != folder:
+        return []
+    return [Step(["uv", "pip", "install", "--python", chosen.python, *waiting], "by_uv", network=True)]
 
 
 def _short_environment(s: Snapshot, goal: Goal) -> list[Step]:
@@ -242,7 +316,7 @@ WINDOWS_LONG_PATH = Condition(
     id="windows-long-path",
     family="windows",
     title="A file name is too long for Windows",
-    reads=("windows", "target", "packages", "storage", "machine"),
+    reads=("windows", "target", "packages", "storage", "machine", "hub", "settings"),
     detect=_windows_long_path,
     words={
         "not_windows": "only Windows limits a path to 260 characters",
@@ -256,6 +330,15 @@ WINDOWS_LONG_PATH = Condition(
         "Windows allows {limit}",
         "cannot_load": "Windows cannot load libraries of {packages} here: names of {length} characters, "
         "the limit for libraries is {limit}",
+        "cannot_cache": "no model can be kept in {folder}: names of {length} characters, Windows allows {limit}",
+        "cannot_open_cached": "Python cannot open some cached models: names of {length} characters, "
+        "Windows allows {limit}",
+        "cannot_compile": "torch.compile cannot write to {folder}: names of {length} characters, "
+        "Windows allows {limit}",
+        "cache_length": "the folder of a model's version gets {length} characters or more below {folder}",
+        "cached_length": "{length} characters in all with the file {name} in {folder}",
+        "compiled_length": "TORCHINDUCTOR_CACHE_DIR is {folder}: {length} characters in all with a file that "
+        "torch.compile makes there",
         "folder": "packages go into {folder} ({length} characters)",
         "name_measured": "{package}: {length} characters in all with the file {name} (measured in {wheel}, {as_of})",
         "folder_measured": "{package}: {length} characters in all with the folder {name} "
@@ -271,10 +354,20 @@ WINDOWS_LONG_PATH = Condition(
         "on_but_not_for_libraries": "long paths are on, but they do not hold for libraries (.pyd, .dll)",
         "room": "the longest name gets {length} characters of the {limit} that are allowed; {left} are left",
         "switch_on": "switch long paths on",
-        "new_terminal": "open a new terminal and install again: programs that were started before keep the old limit",
+        "git_too": "and let git make long paths, too",
+        "new_terminal": "open a new terminal (and start your editor anew) and try again: programs that were started "
+        "before keep the old limit",
         "short_environment": "or, without an administrator, make an environment with a short path, {folder}",
         "install_there": "and install there",
         "use_it": "and start your programs with {python}",
+        "by_uv": "or, without an administrator, install with uv, which writes names of any length; Python opens those "
+        "that it needs",
+        "short_cache": "or, without an administrator, keep models in a folder with a short path, {folder}",
+        "move_there": "move what is there, from {old} to {new}",
+        "keep_there": "set {name} to {new} (open a new terminal afterwards)",
+        "leave_there": "or leave what is there, and download models anew",
+        "short_compiled": "or, without an administrator, set {name} to a folder with a short path, {new} "
+        "(open a new terminal afterwards)",
         "ask": "or ask whoever manages this computer for the policy 'Enable Win32 long paths'",
     },
 )

@@ -7,6 +7,7 @@ from pathlib import PureWindowsPath
 
 from ..facts.sections.windows import VcLibrary, Windows
 from ..facts.snapshot import Snapshot
+from .changes import VariableChange
 from .dll_load import vc_problems
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_imports import may_be_error
@@ -22,7 +23,10 @@ NEW_MUTEX = (14, 40)
 #: bytes of memory that can still be promised; starting torch with its CUDA libraries asks for more than this
 SMALL_COMMIT = 4 * 1024**3
 
-REDISTRIBUTABLE = "https://aka.ms/vc14/vc_redist.x64.exe"
+#: Microsoft's permanent address of the newest release for a kind of Python
+REDISTRIBUTABLE = "https://aka.ms/vc14/vc_redist.{kind}.exe"
+#: platform of Python -> Microsoft's word for the kind of processor
+KINDS = {"win-amd64": "x64", "win-arm64": "arm64", "win32": "x86"}
 
 
 def _vc_redist(s: Snapshot, goal: Goal) -> Verdict:
@@ -41,7 +45,7 @@ def _vc_redist(s: Snapshot, goal: Goal) -> Verdict:
     gone = [name for name in TORCH_NEEDS if name not in found]
     gone += [name for name in dict.fromkeys(one.needs.lower() for one in vc_problems(s)) if name not in gone]
     if not gone:
-        old = _too_old(s, windows, found)
+        old = _too_old(s, windows, found, platform)
         if old:
             return old
         shown = [f"{copy.path} {copy.version}".rstrip() for copy in (found[name] for name in TORCH_NEEDS)]
@@ -55,10 +59,12 @@ def _vc_redist(s: Snapshot, goal: Goal) -> Verdict:
         clues.append(Clue(windows.vc_runtimes, runtimes[0], "registered", {"version": runtimes[0]}))
     elif windows.vc_runtimes.known:
         clues.append(Clue(windows.vc_runtimes, [], "not_registered"))
-    return Fail("missing", "error", "derived", clues, {"names": names}, Treatment("print-only", _runtime_steps()))
+    return Fail(
+        "missing", "error", "derived", clues, {"names": names}, Treatment("print-only", _runtime_steps(platform))
+    )
 
 
-def _too_old(s: Snapshot, windows: Windows, found: Mapping[str, VcLibrary]) -> Fail | None:
+def _too_old(s: Snapshot, windows: Windows, found: Mapping[str, VcLibrary], platform: str) -> Fail | None:
     """Microsoft's rule: the runtime must not be older than the newest toolset that built a library using it.
 
     Only the C++ library counts: Python brings its own vcruntime140.dll, older than torch's toolset on most machines,
@@ -81,7 +87,9 @@ def _too_old(s: Snapshot, windows: Windows, found: Mapping[str, VcLibrary]) -> F
         clues.insert(0, Clue(s.packages.imports, "torch", "did_not_start"))
     severity: Severity = "error" if seen or (breaks and may_be_error(s)) else "warning"
     basis: Basis = "observed" if seen else "derived"
-    steps = _runtime_steps() if library.via == "system" else [*_runtime_steps(), Step(says="own", fields=fields)]
+    steps = _runtime_steps(platform)
+    if library.via != "system":
+        steps.insert(INSTALL_STEPS, Step(says="own", fields=fields))
     return Fail("too_old", severity, basis, clues, fields, Treatment("print-only", steps), len(clues))
 
 
@@ -91,11 +99,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts) if len(parts) == 2 and all(part.isdigit() for part in parts) else ()
 
 
-def _runtime_steps() -> list[Step]:
-    install = ["winget", "install", "--exact", "--id", "Microsoft.VCRedist.2015+.x64"]
+#: how many of the steps below are the first way, by hand
+INSTALL_STEPS = 3
+
+
+def _runtime_steps(platform: str) -> list[Step]:
+    kind = KINDS[platform]
+    url = REDISTRIBUTABLE.format(kind=kind)
+    winget = ["winget", "install", "--exact", "--id", f"Microsoft.VCRedist.2015+.{kind}"]
     return [
-        Step(install, "winget", administrator=True, network=True),
-        Step(says="by_hand", fields={"url": REDISTRIBUTABLE}, administrator=True, network=True),
+        Step(says="download", fields={"url": url}, network=True),
+        Step(says="install", fields={"file": url.rpartition("/")[2]}, administrator=True),
+        Step(says="restart_if_asked"),
+        Step(winget, "winget", administrator=True, network=True),
     ]
 
 
@@ -118,9 +134,10 @@ def _pagefile(s: Snapshot, goal: Goal) -> Verdict:
         Clue(windows.page_file, setting.entries, f"{says}_set", fields),
         Clue(s.machine.memory, memory.commit_available, "little", fields),
     ]
-    change = "Get-CimInstance Win32_ComputerSystem | Set-CimInstance -Property @{AutomaticManagedPagefile=$true}"
     steps = [
-        Step(["powershell", "-NoProfile", "-Command", change], "automatic", administrator=True),
+        Step(says="open_options", administrator=True),
+        Step(says="open_memory"),
+        Step(says="automatic"),
         Step(says="restart"),
         Step(says="meanwhile"),
     ]
@@ -144,8 +161,11 @@ def _store_stub(s: Snapshot, goal: Goal) -> Verdict:
     start = s.target.start.need()
     if not start.ok and start.trouble == "store-stub":
         steps = [
-            Step(["winget", "install", "--exact", "--id", "9NQ7512CXL7T"], "manager", network=True),
+            Step(says="python_org", network=True),
+            Step(says="install_python"),
             Step(says="switch_off"),
+            Step(says="new_terminal"),
+            Step(["winget", "install", "--exact", "--id", "9NQ7512CXL7T"], "manager", network=True),
         ]
         clue = Clue(s.target.start, start.trouble, "opens_store")
         return Fail("stub", "error", "observed", [clue], {}, Treatment("print-only", steps))
@@ -154,9 +174,8 @@ def _store_stub(s: Snapshot, goal: Goal) -> Verdict:
         if alias.stub and alias.first and alias.hides and alias.name == "python.exe":
             fields: dict[str, Plain] = {"alias": alias.path, "python": alias.hides}
             clue = Clue(windows.aliases, alias.path, "comes_first", fields)
-            return Fail(
-                "hides", "warning", "observed", [clue], fields, Treatment("print-only", [Step(says="switch_off")])
-            )
+            treatment = Treatment("print-only", [Step(says="switch_off"), Step(says="new_terminal")])
+            return Fail("hides", "warning", "observed", [clue], fields, treatment)
     if windows.store_python.need():
         private = _private_cache(s)
         if private:
@@ -172,10 +191,14 @@ def _private_cache(s: Snapshot) -> Fail | None:
     folder, appdata = PureWindowsPath(cache.path), PureWindowsPath(home, "AppData")
     if not folder.is_relative_to(appdata) or folder.is_relative_to(appdata / "Local" / "Packages"):
         return None
-    better = str(PureWindowsPath(home, ".cache", "huggingface"))
-    fields: dict[str, Plain] = {"cache": cache.path, "better": better}
+    # which variable decides, and where it must point: HF_HOME is the folder above the cache
+    own = cache.set_by not in ("default", "HF_HOME", "XDG_CACHE_HOME")
+    name = cache.set_by if own else "HF_HOME"
+    better = str(PureWindowsPath(home, ".cache", "huggingface", "hub" if own else ""))
+    fields: dict[str, Plain] = {"cache": cache.path, "better": better, "name": name}
     clue = Clue(s.hub.cache, cache.path, "inside_appdata", fields)
-    steps = [Step(["setx", "HF_HOME", better], "outside", fields)]
+    steps = [Step(["setx", name, better], "outside", fields, change=VariableChange(name, better))]
+    steps.append(Step(says="anew", fields=fields))
     return Fail("private", "note", "derived", [clue], fields, Treatment("confirm", steps))
 
 
@@ -189,15 +212,19 @@ PYTHON_STORE_STUB = Condition(
         "not_windows": "only Windows has the Microsoft Store",
         "stub": "this python.exe is no Python: it only opens the Microsoft Store",
         "opens_store": "it is the alias that Windows ships where no Python is installed",
-        "manager": "install Python, for example with the Python install manager",
-        "switch_off": "switch the alias python.exe off: Settings > Apps > Advanced app settings > "
-        "App execution aliases",
+        "python_org": "open https://www.python.org/downloads/ in your browser and download Python for Windows",
+        "install_python": "start the downloaded file and follow it; let it add Python to PATH where it asks",
+        "switch_off": "open Settings > Apps > Advanced app settings > App execution aliases, and switch off both lines "
+        "called App Installer (python.exe, python3.exe)",
+        "new_terminal": "open a new terminal, then run hfdoctor check again",
+        "manager": "or let winget, Windows' own package manager, install the Python install manager",
         "hides": "the command python opens the Microsoft Store instead of {python}",
         "comes_first": "{alias} only opens the Store, and it stands before {python} on PATH",
         "private": "the Store's Python keeps the model cache in a private folder that no other program sees",
         "inside_appdata": "{cache} is below AppData, where Windows redirects what Store programs write; "
         "uninstalling Python removes it",
-        "outside": "keep the cache outside AppData (open a new terminal afterwards)",
+        "outside": "keep the cache outside AppData: set {name} to {better} (open a new terminal afterwards)",
+        "anew": "models are downloaded anew into it; {cache} stays until you delete it",
     },
 )
 
@@ -221,8 +248,10 @@ VC_REDIST_MISSING = Condition(
         "nowhere": "{names}: neither beside Python, nor in torch\\lib, nor in System32, nor on PATH",
         "registered": "the Visual C++ redistributable {version} (x64) is registered as installed all the same",
         "not_registered": "no Visual C++ redistributable for x64 is installed",
-        "winget": "install Microsoft's Visual C++ redistributable",
-        "by_hand": "or download it from {url} and start it",
+        "download": "download Microsoft's Visual C++ redistributable: open {url} in your browser",
+        "install": "open the downloaded file {file}, agree, press Install, and answer Yes when Windows asks",
+        "restart_if_asked": "restart Windows if the installer asks for it, then run hfdoctor check again",
+        "winget": "or let winget, Windows' own package manager, install it",
     },
 )
 
@@ -244,8 +273,10 @@ WINDOWS_PAGEFILE = Condition(
         "none_set": "the page file is switched off",
         "fixed_set": "the page file has a fixed size: {entries} (MB)",
         "little": "Windows can still promise {left} of {limit} to programs, whether they use it or not",
-        "automatic": "let Windows manage the page file",
-        "restart": "restart Windows",
+        "open_options": "press the Windows key and R together, type SystemPropertiesPerformance and press Enter",
+        "open_memory": "in the tab Advanced, under Virtual memory, press Change",
+        "automatic": "tick 'Automatically manage paging file size for all drives' and press OK in every window",
+        "restart": "restart Windows, then run hfdoctor check again",
         "meanwhile": "until then close other programs, and use fewer DataLoader workers",
     },
 )

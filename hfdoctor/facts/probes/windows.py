@@ -24,6 +24,7 @@ def probe(ctx: Context) -> None:
     long_path_source = windows_registry.place(windows_long_paths.KEY, windows_long_paths.NAME)
     observe(section, "long_paths_registry", windows_long_paths.registry_fact, long_path_source)
     observe(section, "long_paths_policy", lambda: windows_long_paths.policy_fact(environ), "Group Policy")
+    observe(section, "git", lambda: windows_long_paths.git(environ), "PATH")
     observe(section, "developer_mode", developer_mode, DEVELOPER_KEY)
     observe(section, "page_file", page_file, MEMORY_KEY)
     observe(section, "code_pages", code_pages, "GetACP, GetOEMCP, GetConsoleOutputCP")

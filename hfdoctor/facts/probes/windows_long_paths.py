@@ -122,6 +122,12 @@ def policy_fact(environ: Mapping[str, str]) -> Fact[RegistryValue]:
     return absent("no policy file and no device management sets it", ", ".join(map(str, files)))
 
 
+def git(environ: Mapping[str, str]) -> Fact[str]:
+    """The git on PATH, which has a setting of its own for long paths; it is not started."""
+    found = shutil.which("git", path=environ.get("PATH") or "")
+    return known(legible(found), "PATH") if found else absent("git is not on PATH", "PATH")
+
+
 def in_policy_file(data: bytes) -> RegistryValue | None:
     """The long-path setting in a Registry.pol file, or None. Raises NotAPolicyFile."""
     wanted = windows_registry.split(KEY)[1].lower()

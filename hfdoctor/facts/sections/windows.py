@@ -95,6 +95,8 @@ class Windows(msgspec.Struct, omit_defaults=True):
     #: RtlAreLongPathsEnabled in a fresh process of the target interpreter
     long_paths_process: Fact[bool] = unobserved()
     long_paths_proof: Fact[PathProof] = unobserved()
+    #: git's program on PATH; absent where there is none
+    git: Fact[str] = unobserved()
     developer_mode: Fact[bool] = unobserved()
     #: the target is (or is based on) the Microsoft Store's Python
     store_python: Fact[bool] = unobserved()
