@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
+
+import msgspec
 
 from ..facts.sections.hub import CacheHealth, RepoTrouble
 from ..facts.snapshot import Snapshot
+from .changes import Command, PutAway
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
 
 #: kinds of trouble (sections.hub.TROUBLES) that mean a file must be fetched again
@@ -25,8 +28,12 @@ DAMAGE = (
     "bad-ref",
 )
 POINTERS = ("lfs-pointer", "lfs-pointer-upstream")
-#: how many files a finding shows, and how many commands
+#: kinds for which a download changes nothing, or nothing alone
+NOT_FETCHED = ("lfs-pointer-upstream", "no-refs-target", "bad-ref", "folder-instead", "file-instead")
+#: how many files a finding shows
 SHOWN = 4
+#: a command line is not for ever
+FILES_A_COMMAND = 40
 
 
 def _cache_corrupt(s: Snapshot, goal: Goal) -> Verdict:
@@ -65,7 +72,7 @@ def _damaged(s: Snapshot, health: CacheHealth, kinds: Sequence[str]) -> Verdict:
         says = "upstream"
     elif found == {"dangling-link"}:
         says = "one_gone" if count == 1 else "several_gone"
-    steps = [Step(says="other_source")] if says == "upstream" else _steps(s, troubles)
+    steps = _steps(s, troubles)
     return Fail(says, "warning", "observed", clues, fields, Treatment("confirm", steps), examined=max(1, health.files))
 
 
@@ -96,35 +103,76 @@ def _in_snapshot(parts: Sequence[str]) -> bool:
 
 
 def _steps(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
-    """Fetch the damaged files again with the target's own program; never touch a file of the cache by hand."""
-    library = s.hub.library.maybe()
-    chosen = s.target.chosen.maybe()
-    if library is None or chosen is None or not library.cli:
-        return [Step(says="with_the_library")]
-    program = [chosen.python, "-m", library.cli]
+    """Put what is damaged away and fetch it again with the target's own program; or only put it away."""
     location = s.hub.cache.maybe()
+    folder = location.path if location else "the cache"
+    fields: dict[str, Plain] = {"folder": folder}
+    entries = list(dict.fromkeys(entry for trouble in troubles for entry in trouble.entries))
+    offline = s.hub.offline.maybe()
+    online = not (offline is not None and offline.on)
+    if not entries or location is None:
+        again = _fetch(s, [one for one in troubles if not one.copy and one.kind not in NOT_FETCHED]) if online else []
+        if again:
+            return [msgspec.structs.replace(again[0], says="again"), *again[1:]]
+        return [Step(says=says, fields=fields) for says in sorted({_remark(s, trouble) for trouble in troubles})]
+    remarks = [
+        Step(says=says, fields=fields) for says in sorted({_remark(s, one) for one in troubles if not one.entries})
+    ]
+    flavour = PureWindowsPath if _windows(s) else PurePosixPath
+    first, *others = [PutAway(str(flavour(folder) / entry)) for entry in entries]
+    rest = [Step(change=change) for change in others]
+    fetch = _fetch(s, [one for one in troubles if one.entries]) if online else []
+    if not fetch:
+        return [Step(says="away", fields=fields, change=first), *rest, *remarks]
+    both = [Step(says="away_and_again", fields=fields, change=first), *rest, *fetch, *remarks]
+    return [*both, Step(says="or_away", fields=fields, change=first), *rest]
+
+
+def _windows(s: Snapshot) -> bool:
+    system = s.machine.os.maybe()
+    return system is not None and system.system == "windows"
+
+
+def _remark(s: Snapshot, trouble: RepoTrouble) -> str:
+    """What is said of a damaged entry that hfdoctor leaves where it is."""
+    if trouble.kind in NOT_FETCHED:
+        return {"lfs-pointer-upstream": "other_source", "no-refs-target": "go_online"}.get(trouble.kind, "by_hand")
+    library = s.hub.library.maybe()
+    return "by_hand" if library is not None and library.cli else "with_the_library"
+
+
+def _fetch(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
+    """The commands that download the files again, one for each revision of a repository; none without the program."""
+    library, chosen, location = s.hub.library.maybe(), s.target.chosen.maybe(), s.hub.cache.maybe()
+    if library is None or chosen is None or not library.cli:
+        return []
     there = ["--cache-dir", location.path] if location and location.hub_path else []
-    steps: list[Step] = []
-    for argv, says in dict.fromkeys(_command(trouble, library.cache_rm) for trouble in troubles):
-        if argv:
-            steps.append(Step([*program, *argv, *there], says, network=argv[0] == "download"))
-        elif says not in [step.says for step in steps]:
-            steps.append(Step(says=says, fields={"folder": location.path if location else "the cache"}))
-    # several files of one repository may need the same command
-    return steps[:SHOWN] + ([Step(says="and_so_on")] if len(steps) > SHOWN else [])
+    wanted: dict[tuple[str, str, str], list[RepoTrouble]] = {}
+    for trouble in troubles:
+        parts = _parts(trouble)
+        kind, _, rest = trouble.repo.partition("--")
+        if rest and _in_snapshot(parts) and not any(word.startswith("-") for word in (rest, parts[2], parts[3])):
+            # (names in a cache are anybody's: the program must not take one for an option)
+            wanted.setdefault((kind, rest.replace("--", "/"), parts[2]), []).append(trouble)
+    steps = []
+    for (kind, repo, commit), found in wanted.items():
+        of_type = [] if kind == "models" else ["--repo-type", kind.removesuffix("s")]
+        for portion in _portions(found):
+            files = ["/".join(_parts(trouble)[3:]) for trouble in portion]
+            argv = [chosen.python, "-m", library.cli, "download", repo, *files, *of_type]
+            argv += ["--revision", commit, "--force-download", *there]
+            sizes = [trouble.expected_bytes or 0 for trouble in portion]
+            change = Command(tuple(argv), network=True, bytes=sum(sizes) if all(sizes) else 0)
+            steps.append(Step(argv, network=True, change=change))
+    return steps
 
 
-def _command(trouble: RepoTrouble, cache_rm: bool) -> tuple[tuple[str, ...], str]:
-    kind, _, rest = trouble.repo.partition("--")
-    parts = _parts(trouble)
-    repo = rest.replace("--", "/")
-    if not rest or trouble.kind in ("folder-instead", "file-instead", "bad-ref") or not _in_snapshot(parts):
-        return (), "by_hand"
-    if trouble.copy:  # the library never replaces a copy: the repository has to go first
-        return (("cache", "rm", f"{kind.removesuffix('s')}/{repo}", "--yes"), "remove") if cache_rm else ((), "by_hand")
-    of_type = () if kind == "models" else ("--repo-type", kind.removesuffix("s"))
-    file = "/".join(parts[3:])
-    return ("download", repo, file, *of_type, "--revision", parts[2], "--force-download"), "again"
+def _portions(troubles: Sequence[RepoTrouble]) -> list[Sequence[RepoTrouble]]:
+    """At most FILES_A_COMMAND in one; a name that the program would take for a pattern goes alone."""
+    odd = [trouble for trouble in troubles if set("*?[") & set(trouble.path)]
+    rest = [trouble for trouble in troubles if trouble not in odd]
+    portions = [rest[at : at + FILES_A_COMMAND] for at in range(0, len(rest), FILES_A_COMMAND)]
+    return [*portions, *([one] for one in odd)]
 
 
 _KINDS = {
@@ -150,11 +198,13 @@ _COMMON = {
     "no_cache": "nothing has been cached yet",
     "nothing_cached": "the cache holds no files",
     "more": "and {more} more",
-    "again": "fetch it again (only this file)",
-    "remove": "remove this model from the cache; it is fetched again when it is next used",
+    "away_and_again": "move what is damaged out of {folder}, and fetch just these files again",
+    "or_away": "or only move it out: the library fetches it again when it is next used",
+    "away": "move what is damaged out of {folder}; the library fetches it when it is next used with a network",
+    "again": "fetch these files again",
     "by_hand": "move the damaged entries out of {folder}; what is missing is fetched again when it is next used",
     "with_the_library": "fetch the model again with snapshot_download(..., force_download=True)",
-    "and_so_on": "and likewise for the others",
+    "go_online": "switch offline mode off once and load the model, so that its branch is asked for again",
     "other_source": "use another revision or another copy of this model: this one was uploaded without Git LFS",
 }
 

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 
 from ..legible import legible
-from ..sections.hub import TROUBLES, CacheHealth, RepoTrouble
+from ..sections.hub import TROUBLES, CacheHealth, Leftover, RepoTrouble
 from .hub_content import WEIGHTS, Look, kind_of, look_into
 from .hub_layout import KNOWN_NAMES, REPO_TYPES, SHARED_MARKER, Listed, files_below, link_targets, names_in, read_tree
 
@@ -32,7 +32,8 @@ TREE_LIMIT = 32 * 1024 * 1024
 
 #: seconds; a younger *.incomplete file may be a download that is running now
 RECENT_S = 3600
-TROUBLES_SHOWN = 50
+TROUBLES_SHOWN = 400
+LEFTOVERS_SHOWN = 100
 EXAMPLES = 5
 
 
@@ -82,6 +83,12 @@ class _Scan:
         order = list(TROUBLES)
         self.troubles.sort(key=lambda trouble: (order.index(trouble.kind), trouble.path))
         health.troubles = _a_few_of_each(self.troubles)
+        if health.troubles:
+            from .hub_damage import name_entries
+
+            name_entries(self.root, health.troubles)
+        health.leftovers = sorted(health.leftovers, key=lambda one: -one.bytes)[:LEFTOVERS_SHOWN]
+        health.old_revisions.sort(key=lambda one: -one.bytes)
 
     # --- one repository
 
@@ -109,6 +116,11 @@ class _Scan:
             self._guard(name, path, lambda: self._snapshots(repo, path, "trees" in parts))
         if "refs" in parts:
             self._guard(name, path, lambda: self._refs(repo, path))
+        if len(repo.commits) > 1 and not os.path.islink(path):
+            from .hub_old import old_revisions
+
+            old = old_revisions(path, repo.commits, repo.named, repo.used, repo.copied)
+            self.health.old_revisions += [old] if old else []
 
     def _blobs(self, repo: _Repo, folder: str) -> None:
         """Gather the names: sizes are asked for only through the links, so that each file costs one call."""
@@ -130,6 +142,9 @@ class _Scan:
         else:
             self.health.incomplete += 1
             self.health.incomplete_bytes += found.st_size
+            below = self._below(path)
+            if path.endswith(below):  # a name that is text: only such can be named later
+                self.health.leftovers.append(Leftover(below, found.st_size))
 
     def _snapshots(self, repo: _Repo, path: str, has_trees: bool) -> None:
         folder = f"{path}{os.sep}snapshots"
@@ -145,7 +160,13 @@ class _Scan:
             repo.commits.add(entry.name)
             self.health.revisions += 1
             tree = self._tree(f"{path}{os.sep}trees{os.sep}{entry.name}.json") if has_trees else {}
-            self._guard(repo.name, entry.path, lambda at=entry.path, tree=tree: self._snapshot(repo, at, tree))
+            used = repo.used.setdefault(entry.name, set())
+            before = self.health.blob_bytes
+            self._guard(
+                repo.name, entry.path, lambda at=entry.path, tree=tree, used=used: self._snapshot(repo, at, tree, used)
+            )
+            if not used:  # no links: all that was measured are copies
+                repo.copied[entry.name] = self.health.blob_bytes - before
 
     def _tree(self, path: str) -> dict[str, Listed]:
         tree = read_tree(path, None if self.deep else TREE_LIMIT)
@@ -154,13 +175,14 @@ class _Scan:
         self.health.listed += 1
         return tree
 
-    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, Listed]) -> None:
+    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, Listed], used: set[str]) -> None:
         """Follow the links of one snapshot. Its loops run 100,000 times: nothing in them that can stand outside."""
         health, in_place = self.health, repo.blobs - repo.links
         waiting = [(top, "", 2)]
         while waiting:
             folder, inside, depth = waiting.pop()
             linked: list[str] = []
+            copied: list[str] = []
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_symlink():
@@ -169,12 +191,16 @@ class _Scan:
                         waiting.append((entry.path, f"{inside}{entry.name}/", depth + 1))
                     else:
                         health.copies += 1
+                        copied.append(entry.name)
                         self._file(repo, entry.path, entry.name, None, tree.get(inside + entry.name))
             health.links += len(linked)
+            if sys.platform == "win32":
+                self._longest(folder, linked, copied)
             to_blobs = f"..{os.sep}" * depth + f"blobs{os.sep}"
             cut = len(to_blobs)
             for name, target in zip(linked, link_targets(folder, linked), strict=True):
                 blob = target[cut:]
+                used.add(blob)
                 if target[:cut] != to_blobs or blob not in in_place:
                     blob = blob if blob in repo.links else ""
                 elif repo.budget.ordinary > 0:
@@ -242,7 +268,9 @@ class _Scan:
                 commit = opened.read(200)
             if not re.fullmatch(rb"[\w.-]{1,128}", commit):  # 40 hexadecimal digits at the hub itself
                 self._trouble(repo.name, "bad-ref", file)
-            elif (name := commit.decode()) not in repo.commits and not os.path.isdir(f"{path}/.no_exist/{name}"):
+                continue
+            repo.named.add(name := commit.decode())
+            if name not in repo.commits and not os.path.isdir(f"{path}/.no_exist/{name}"):
                 # (a commit that was only asked for files it does not have is right to have no snapshot)
                 self._trouble(repo.name, "no-refs-target", file)
 
@@ -269,6 +297,13 @@ class _Scan:
                     self.health.lock_files += sum(1 for inner in names_in(folder) if inner.endswith(".lock"))
 
     # --- notes
+
+    def _longest(self, folder: str, linked: list[str], copied: list[str]) -> None:
+        names = linked + copied
+        if names:
+            longest = f"{folder}{os.sep}{max(names, key=len)}"
+            if len(longest) - len(self.root) - 1 > len(self.health.longest_file):
+                self.health.longest_file = self._below(longest)
 
     def _own_folder(self, path: str) -> None:
         if self.uid is None:
@@ -341,6 +376,11 @@ class _Repo:
         self.blobs: set[str] = set()
         self.links: set[str] = set()
         self.commits: set[str] = set()
+        #: commits that a branch or tag points at
+        self.named: set[str] = set()
+        #: by commit: names of the blobs that its links lead to; bytes of one that has copies only
+        self.used: dict[str, set[str]] = {}
+        self.copied: dict[str, int] = {}
         self.measured: set[str] = set()
         self.looked: dict[str, Look | None] = {}
 

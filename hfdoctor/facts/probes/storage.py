@@ -36,10 +36,23 @@ INSTALLED = frozenset({"site-packages", "user-site", "scripts"})
 
 def probe(ctx: Context) -> None:
     """Fill ``ctx.snapshot.storage``. Each place is looked at in its own thread: one that hangs costs only itself."""
-    observe(ctx.snapshot.storage, "places", lambda: _places(ctx))
+    section = ctx.snapshot.storage
+    mounts = filesystems.mounts()
+    observe(section, "places", lambda: _places(ctx, mounts))
+    places = section.places.maybe()
+    if places is None:
+        section.volumes = not_run("the places are not known")
+        return
+    from .volumes import volumes
+
+    observe(section, "volumes", lambda: volumes(places, mounts, _home(ctx)))
+    if section.volumes.known:
+        from .cache_sizes import measure
+
+        measure(places)
 
 
-def _places(ctx: Context) -> Fact[list[Place]]:
+def _places(ctx: Context, mounts: list[Mount]) -> Fact[list[Place]]:
     target, settings = ctx.snapshot.target, ctx.snapshot.settings
     environ, cwd = ctx.request.environ, str(ctx.request.cwd)
     home = _home(ctx)
@@ -52,7 +65,6 @@ def _places(ctx: Context) -> Fact[list[Place]]:
         Named("cwd", cwd),
     ]
     found: list[Place | None] = [None] * len(named)
-    mounts = filesystems.mounts()
 
     def work(index: int, place: Named) -> None:
         try:

@@ -65,6 +65,29 @@ class RepoTrouble(msgspec.Struct, omit_defaults=True):
     expected_bytes: int | None = None
     actual_bytes: int | None = None
     copy: bool = False
+    #: what has to go away together for the library to fetch it again, below the cache folder: all links to the file
+    #: and the file itself. Nothing outside of the cache is ever among them; empty where that cannot be told
+    entries: list[str] = []
+
+
+class Leftover(msgspec.Struct):
+    """What a download left that died: its path below the cache folder, and bytes."""
+
+    path: str
+    bytes: int
+
+
+class OldRevisions(msgspec.Struct, omit_defaults=True):
+    """The revisions of one repository that no branch or tag points at and that are not its newest.
+
+    ``bytes`` is what only they use (at least: of very many files not all are measured). ``entries``, below the cache
+    folder, are their folders and those files; empty where there are too many of them.
+    """
+
+    repo: str
+    commits: list[str]
+    bytes: int
+    entries: list[str] = []
 
 
 #: kind of trouble -> what it means
@@ -89,7 +112,7 @@ TROUBLES = {
 
 
 class CacheHealth(msgspec.Struct, omit_defaults=True):
-    """What the structure of the cache alone shows. Bytes; lists are cut at 50 entries, the counts are whole.
+    """What the structure of the cache alone shows. Bytes; the lists are cut, the counts are whole.
 
     ``files`` are the entries of all snapshots. Of these ``measured`` were held against their sizes and ``opened``
     were looked into (the first bytes); without --deep both are bounded.
@@ -112,10 +135,16 @@ class CacheHealth(msgspec.Struct, omit_defaults=True):
     incomplete_bytes: int = 0
     #: downloads that are (or may be) running: incomplete files younger than an hour, not counted above
     incomplete_recent: int = 0
+    #: the largest of the remains
+    leftovers: list[Leftover] = []
+    #: the repositories with old revisions, those first that use most
+    old_revisions: list[OldRevisions] = []
     lock_files: int = 0
     #: snapshot entries that are real files instead of links (a machine without symbolic links)
     copies: int = 0
     links: int = 0
+    #: Windows only: the longest name of a file in a snapshot, below the cache folder; "" where there is none
+    longest_file: str = ""
     #: things in the cache folder that are not part of any layout known to hfdoctor
     strangers: list[str] = []
     #: the cache has a store of files that several repositories share, and the version in its marker

@@ -54,15 +54,37 @@ class Place(msgspec.Struct, omit_defaults=True):
     kind: str = "folder"
     #: of what is at ``measured_at``: "own", "root" or the user's number; "" on Windows
     owner: str = ""
+    #: of a cache of pip's or uv's on a disk that is short of room: bytes that come free if it is emptied (files that
+    #: an environment shares with it are not counted); None where that was not measured
+    bytes: int | None = None
+    #: there was no time to measure all of it
+    at_least: bool = False
     space: Fact[Space] = unobserved()
     filesystem: Fact[FileSystem] = unobserved()
     writable: Fact[Writable] = unobserved()
+
+
+class Volume(msgspec.Struct, omit_defaults=True):
+    """A disk of this machine on which this user can keep files: local, fixed, written with ordinary rights.
+
+    ``folder`` is where: the topmost folder of the volume that is the user's to write, or their home there. Bytes.
+    ``volume`` and ``kind`` as in FileSystem.
+    """
+
+    mount: str
+    volume: str
+    kind: str
+    folder: str
+    total: int
+    free: int
 
 
 class Storage(msgspec.Struct, omit_defaults=True):
     """The section ``storage``."""
 
     places: Fact[list[Place]] = unobserved()
+    #: the one with the most room first; not-run where no place is short of room and the hub's cache is on a local disk
+    volumes: Fact[list[Volume]] = unobserved()
 
     def place(self, role: str) -> Place | None:
         """The place with this role or None if there is none. Raises FactMissing if places are unknown."""
