@@ -105,6 +105,13 @@ class Action(msgspec.Struct):
     def forget(self) -> None:
         """Give up what is kept only for ``undo`` (quarantine, copies): it cannot be undone afterwards."""
 
+    def stands_on(self) -> list[str]:
+        """What it changes, as two fixes of the same thing name it alike: absolute paths, names of values.
+
+        A later fix of the same, or of something inside it, has to be undone first.
+        """
+        return [one.what for one in self.describe()]
+
     def environ_after(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment variables that a program started from now on gets where this one had ``environ``."""
         return dict(environ)

@@ -1,70 +1,34 @@
 """The journal: one line before and one after each action, on the disk before the machine is touched.
 
 A line is a checksum and one JSON record. The first one names the format. A last line that is torn (a kill, a full
-disk, a power cut while it was written) never happened: what it announces had not begun, or shows on the machine. A
-torn line with sound ones after it is damage, and nothing is done with such a journal.
+disk, a power cut while it was written) never happened: what it announces had not begun, or shows on the machine.
+Any other line that is not as it was written is damage, and nothing is done with such a journal.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import zlib
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from .action import Refused
-from .kinds.registered import Kind
+from .durable import settle, settle_folder
 from .place import own_folder
+from .records import FORMAT, VERSION, How, Record, Run, What, format_in, may_begin_a_journal, opened, seal
 
-FORMAT = "hfdoctor.journal/1"
-FAMILY, _, VERSION = FORMAT.partition("/")
+__all__ = ["FORMAT", "How", "Journal", "Record", "Run", "Unwritten", "What"]
 
-What = Literal["format", "begin", "start", "done", "undo", "undone", "end", "forgotten"]
-How = Literal["", "done", "rolled-back", "undone"]
-
-
-class Record(msgspec.Struct, omit_defaults=True):
-    """One line. ``run`` numbers the fixes from 1; ``action`` counts the actions of a run from 0."""
-
-    what: What
-    at: str = ""
-    run: int = 0
-    action: int = 0
-    #: of "format"
-    format: str = ""
-    #: of "begin"
-    condition: str = ""
-    choice: str = ""
-    python: str = ""
-    hfdoctor: str = ""
-    token: str = ""
-    actions: list[Kind] = []
-    #: of "end": how it ended, and why where that is not "done"
-    how: How = ""
-    reason: str = ""
+#: no link is followed, no reader of a pipe is waited for
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-class Run(msgspec.Struct):
-    """One fix as the journal tells it. ``how`` is "" while it is open: its process ended in the middle."""
-
-    number: int
-    begin: Record
-    started: set[int] = msgspec.field(default_factory=set)
-    done: set[int] = msgspec.field(default_factory=set)
-    undone: set[int] = msgspec.field(default_factory=set)
-    how: How = ""
-    ended_at: str = ""
-    reason: str = ""
-    forgotten: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether a process ended in the middle of it."""
-        return not self.how
+class Unwritten(Refused):
+    """A record could not be brought to the disk: it was not added."""
 
 
 class Journal:
@@ -74,69 +38,112 @@ class Journal:
         self.state = state
         self.path = state / "journal.jsonl"
         self.runs: dict[int, Run] = {}
-        #: bytes of sound lines; what comes after them was torn
+        #: bytes of sound lines, and the checksum of the last of them; what comes after them was torn
         self._sound = 0
+        self._checksum = 0
+        #: bytes of the whole file; None: not known, as writing it was broken off
+        self._size: int | None = 0
+        self._held = False
 
     def read(self) -> Journal:
         """Read the file; one that does not exist is empty. Raises Refused if it is damaged, newer or unreadable."""
         self.runs = {}
-        self._sound = 0
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
+        self._sound = self._checksum = 0
+        data = self._bytes()
+        self._size = len(data)
+        if not data:
             return self
-        except OSError as error:
-            raise Refused(f"the journal {self.path} cannot be read: {error.strerror or error}") from None
-        decoder = msgspec.json.Decoder(Record)
-        torn = 0
-        for number, line in enumerate(data.splitlines(keepends=True), 1):
-            body = _sound_body(line)
-            if body is None:
-                torn = torn or number
-                continue
-            if torn:
-                raise Refused(
-                    f"the journal {self.path} is damaged at line {torn}; move it away to begin a new one "
-                    "(what it tells of can then only be undone by hand)"
-                )
+        *lines, torn = data.split(b"\n")
+        decode = msgspec.json.Decoder(Record).decode
+        for number, line in enumerate(lines, 1):
+            found = opened(line, self._checksum)
             if number == 1:
-                self._check_format(body)
+                self._check_format(line)
+            if found is None:
+                if number == len(lines) and not torn and b"\0" in line:
+                    torn = line  # a block of the last line did not reach the disk before the power went
+                    break
+                raise self._damaged(number)
             try:
-                self._take(decoder.decode(body))
-            except (msgspec.MsgspecError, KeyError, IndexError):
+                record = decode(found[0])
+                self._check(record)
+                self._take(record)
+            except (msgspec.MsgspecError, ValueError):
                 raise Refused(
-                    f"line {number} of the journal {self.path} is not hfdoctor's; a newer hfdoctor may have written it"
+                    f"line {number} of the journal {self.path} is not known here: a newer hfdoctor wrote it, use that"
                 ) from None
-            self._sound += len(line)
+            self._checksum = found[1]
+            self._sound += len(line) + 1
+        if torn and opened(torn[:-1], self._checksum) is not None:
+            raise self._damaged(len(lines) + 1)  # a sound line, whose end is not its own
+        if torn and not self._sound and not may_begin_a_journal(torn):
+            raise self._damaged(1)
         return self
 
-    def _check_format(self, body: bytes) -> None:
-        with contextlib.suppress(msgspec.MsgspecError):
-            head = msgspec.json.decode(body)
-            told = str(head.get("format", "")) if isinstance(head, dict) else ""
-            family, _, version = told.partition("/")
-            if family == FAMILY and version != VERSION:
-                raise Refused(f"the journal {self.path} is from another hfdoctor (format {version}): use that one")
+    def _bytes(self) -> bytes:
+        try:
+            handle = os.open(self.path, os.O_RDONLY | _SAFELY)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise self._unusable("read", error) from None
+        try:
+            self._check_file(os.fstat(handle))
+            with open(handle, "rb", closefd=False) as file:
+                return file.read()
+        except OSError as error:
+            raise self._unusable("read", error) from None
+        finally:
+            os.close(handle)
+
+    def _check_file(self, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise Refused(f"the journal {self.path} is not a file")
+        if os.name == "posix":
+            if found.st_uid != os.geteuid():
+                raise Refused(f"the journal {self.path} belongs to another user: hfdoctor will not trust it")
+            if stat.S_IMODE(found.st_mode) & 0o022:
+                raise Refused(f"others can write to the journal {self.path}: hfdoctor will not trust it")
+
+    def _unusable(self, verb: str, error: OSError) -> Refused:
+        why = "it is a link" if error.errno == errno.ELOOP else error.strerror or str(error)
+        kind = Refused if verb == "read" else Unwritten
+        return kind(f"the journal {self.path} cannot be {verb}: {why}")
+
+    def _damaged(self, line: int) -> Refused:
+        return Refused(
+            f"the journal {self.path} is damaged at line {line}; move it away to begin a new one "
+            "(what it tells of can then only be undone by hand)"
+        )
+
+    def _check_format(self, line: bytes) -> None:
+        told = format_in(line)
+        if told and told != VERSION:
+            raise Refused(
+                f"the journal {self.path} was written by another hfdoctor (format {told}, this one knows {VERSION}): "
+                "use that one"
+            )
+
+    def _check(self, record: Record) -> None:
+        """Raises ValueError if ``record`` cannot come next."""
+        if record.what == "format":
+            if self._sound or record.format != FORMAT:
+                raise ValueError("a second beginning")
+        elif not self._sound:
+            raise ValueError("no format")
+        elif record.what == "begin":
+            if record.run < self.next_number():
+                raise ValueError(f"run {record.run} again")
+        elif record.run not in self.runs:
+            raise ValueError(f"no run {record.run}")
+        else:
+            self.runs[record.run].check(record)
 
     def _take(self, record: Record) -> None:
-        if record.what == "format":
-            return
         if record.what == "begin":
             self.runs[record.run] = Run(record.run, record)
-            return
-        run = self.runs[record.run]
-        if record.what == "start":
-            run.started.add(record.action)
-        elif record.what == "done":
-            run.done.add(record.action)
-        elif record.what == "undo":
-            run.how = ""  # it is being taken back: open until its end is told
-        elif record.what == "undone":
-            run.undone.add(record.action)
-        elif record.what == "end":
-            run.how, run.ended_at, run.reason = record.how, record.at, record.reason
-        elif record.what == "forgotten":
-            run.forgotten = True
+        elif record.what != "format":
+            self.runs[record.run].take(record)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[Journal]:
@@ -144,62 +151,84 @@ class Journal:
         import filelock
 
         own_folder(self.state)
-        lock = filelock.FileLock(self.state / "lock", timeout=0)
+        lock = filelock.FileLock(self.state / "lock", timeout=0, mode=0o600)
         try:
             lock.acquire()
         except filelock.Timeout:
             raise Refused("another hfdoctor is changing something for you right now: wait until it is done") from None
+        except NotImplementedError:
+            raise Refused(f"hfdoctor cannot keep its journal in {self.state}: files cannot be locked there") from None
         except OSError as error:
             raise Refused(f"hfdoctor cannot keep its journal in {self.state}: {error.strerror or error}") from None
         try:
+            self._held = True
             yield self.read()
         finally:
+            self._held = False
             lock.release()
 
     def next_number(self) -> int:
         """The number of the next run."""
-        return max(self.runs, default=0) + 1
+        return next(reversed(self.runs), 0) + 1
+
+    def open_runs(self) -> list[Run]:
+        """The fixes whose process ended in the middle, the oldest first."""
+        return [run for run in self.runs.values() if run.open and not run.forgotten]
 
     def write(self, record: Record) -> None:
-        """Add one record and wait until it is on the disk. Raises Refused if that fails: nothing was added then."""
+        """Add one record and wait until it is on the disk. Raises Unwritten if that fails: nothing was added then."""
         import time
 
+        if not self._held:
+            raise RuntimeError("the journal is not locked")
         record.at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        lines = _line(record)
         if not self._sound:
-            lines = _line(Record("format", format=FORMAT, at=record.at)) + lines
-        new = not self.path.exists()
+            self._append(Record("format", at=record.at, format=FORMAT))
+        self._append(record)
+
+    def _append(self, record: Record) -> None:
+        self._check(record)
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+            line, checksum = seal(msgspec.json.encode(record), self._checksum)
+        except UnicodeEncodeError:
+            raise Unwritten("a name that is not Unicode text cannot be written into the journal") from None
+        try:
+            handle = os.open(self.path, os.O_RDWR | (0 if self._sound else os.O_CREAT) | _SAFELY, 0o600)
             try:
-                os.ftruncate(handle, self._sound)  # a torn line never happened
-                os.lseek(handle, self._sound, os.SEEK_SET)
-                written = 0
-                while written < len(lines):
-                    written += os.write(handle, lines[written:])
-                os.fsync(handle)
+                self._prepare(handle)
+                self._size = None
+                try:
+                    _write_at(handle, self._sound, line)
+                    settle(handle)
+                    if not self._sound:
+                        settle_folder(self.state)
+                except OSError:
+                    with contextlib.suppress(OSError):  # else the next one does it
+                        os.ftruncate(handle, self._sound)
+                    raise
             finally:
                 os.close(handle)
-            if new and os.name == "posix":
-                folder = os.open(self.state, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
         except OSError as error:
-            raise Refused(f"the journal {self.path} cannot be written: {error.strerror or error}") from None
-        self._sound += len(lines)
+            raise self._unusable("written", error) from None
+        self._sound += len(line)
+        self._size = self._sound
+        self._checksum = checksum
         self._take(record)
 
+    def _prepare(self, handle: int) -> None:
+        """See that the file is the one that was read, private, and without its torn end."""
+        found = os.fstat(handle)
+        self._check_file(found)
+        if found.st_size < self._sound or self._size not in (None, found.st_size):
+            raise Unwritten(f"the journal {self.path} was changed by another program: run hfdoctor again")
+        if os.name == "posix" and stat.S_IMODE(found.st_mode) & 0o077:
+            os.fchmod(handle, 0o600)
+        if found.st_size > self._sound:
+            os.ftruncate(handle, self._sound)
 
-def _line(record: Record) -> bytes:
-    body = msgspec.json.encode(record)
-    return b"%08x " % zlib.crc32(body) + body + b"\n"
 
-
-def _sound_body(line: bytes) -> bytes | None:
-    """The record of a line, or None if the line is torn."""
-    checksum, _, body = line[:-1].partition(b" ")
-    if not line.endswith(b"\n") or not body or b"%08x" % zlib.crc32(body) != checksum:
-        return None
-    return body
+def _write_at(handle: int, offset: int, data: bytes) -> None:
+    os.lseek(handle, offset, os.SEEK_SET)
+    written = 0
+    while written < len(data):
+        written += os.write(handle, data[written:])

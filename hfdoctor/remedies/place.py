@@ -7,13 +7,22 @@ import stat
 from pathlib import Path
 
 from .action import Refused
+from .durable import settle_folder
 
 
 def state_folder() -> Path:
-    """The person's state folder for hfdoctor, which need not exist yet (platformdirs; XDG_STATE_HOME is followed)."""
+    """The person's state folder for hfdoctor, which need not exist yet (platformdirs; XDG_STATE_HOME is followed).
+
+    Raises Refused where the person has no home.
+    """
     import platformdirs
 
-    return Path(platformdirs.user_state_dir("hfdoctor", appauthor=False))
+    folder = Path(platformdirs.user_state_dir("hfdoctor", appauthor=False))
+    if not folder.is_absolute():  # the XDG specification: a relative path in these variables is ignored
+        folder = Path("~/.local/state/hfdoctor").expanduser()
+    if not folder.is_absolute():
+        raise Refused("hfdoctor cannot keep its journal: HOME does not name a folder")
+    return folder
 
 
 def own_folder(folder: Path) -> Path:
@@ -22,15 +31,55 @@ def own_folder(folder: Path) -> Path:
     Raises Refused if it cannot be made or is not safe: who can write there could have anything undone.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(folder)
         found = folder.stat()
     except OSError as error:
-        raise Refused(f"hfdoctor cannot keep its journal in {folder}: {error.strerror or error}") from None
+        raise Refused(f"hfdoctor cannot keep its journal in {folder}: {_why(error)}") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise Refused(f"hfdoctor cannot keep its journal in {folder}: it is not a folder")
     if os.name == "posix":
         if found.st_uid != os.geteuid():
             raise Refused(f"{folder} belongs to another user: hfdoctor keeps its journal there and will not trust it")
         if stat.S_IMODE(found.st_mode) & 0o022:
             raise Refused(f"others can write in {folder}, where hfdoctor keeps its journal: chmod go-w it first")
-    if not os.access(folder, os.W_OK):
+        _check_above(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise Refused(f"hfdoctor cannot keep its journal in {folder}: it may not be written")
     return folder
+
+
+def _make(folder: Path) -> None:
+    """Make what is missing, for this user alone, and wait until it is on the disk."""
+    missing = []
+    above = folder
+    while not os.path.lexists(above):
+        missing.append(above)
+        above = above.parent
+    if missing:
+        _check_sudo(above, folder)
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+        settle_folder(one.parent)
+
+
+def _check_sudo(above: Path, folder: Path) -> None:
+    """A folder of root's in the home of the person who called sudo would shut them out of their own journal later."""
+    if os.name == "posix" and os.geteuid() == 0:
+        person = os.environ.get("SUDO_UID", "")
+        if person not in ("", "0") and str(above.stat().st_uid) == person:
+            raise Refused(f"{folder} would belong to root in another user's home: run hfdoctor without sudo")
+
+
+def _check_above(folder: Path) -> None:
+    """Who can write in a folder above (and it is not sticky, as /tmp is) can put another one in this one's place."""
+    for above in folder.resolve().parents:
+        mode = above.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise Refused(f"everybody can write in {above}, above hfdoctor's journal: chmod o-w it first")
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename} is not a folder"
+    where = f"{error.filename}: " if error.filename and error.filename != error.filename2 else ""
+    return f"{where}{error.strerror or error}"
