@@ -16,13 +16,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hfdoctor.conditions.model import Report
 from hfdoctor.facts.snapshot import Snapshot
-from hfdoctor.remedies.outcome import FixReport
+from hfdoctor.remedies.outcome import FixReport, UndoReport
 
 FOLDER = Path(__file__).resolve().parent.parent / "hfdoctor" / "reports" / "schemas"
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "report-1.schema.json": Report,
     "snapshot-1.schema.json": Snapshot,
     "fix-1.schema.json": FixReport,
+    "undo-1.schema.json": UndoReport,
 }
 
 

@@ -9,7 +9,9 @@ import click
 
 from hfdoctor.cli import COMMANDS, cli
 from hfdoctor.cli.check import command as check
+from hfdoctor.cli.fix import command as fix
 from hfdoctor.cli.smoke import command as smoke
+from hfdoctor.cli.undo import command as undo
 from hfdoctor.conditions.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +34,13 @@ def test_every_option_of_smoke_is_explained() -> None:
     shown = set(re.findall(r"--[a-z-]+", README)) | set(re.findall(r"`(-v)`", README))
     missing = [name for name in options if name not in shown and name not in ("--verbose", "--anonymize")]
     assert not missing
+
+
+def test_every_option_of_fix_and_undo_is_explained() -> None:
+    shown = README[README.index("## Put it right") : README.index("## Does this torch run on this GPU")]
+    for command in (fix, undo):
+        options = [parameter.opts[-1] for parameter in command.params if isinstance(parameter, click.Option)]
+        assert not [name for name in options if name not in shown]
 
 
 def test_every_command_is_shown() -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "fix": ("fix", "Put right what check finds: shown before, verified after, undone at will."),
     "smoke": ("smoke", "Run the real libraries end to end, with tiny models and without a network."),
     "snapshot": ("snapshot", "Write the facts about this machine, for `check --snapshot` elsewhere."),
+    "undo": ("undo", "Take a fix back: the last one, or any that still stands."),
 }
 
 

@@ -15,7 +15,7 @@ from ..conditions.model import SEVERITIES, Finding, Report
 from ..facts.snapshot import Snapshot
 from ..remedies.action import Refused
 from ..remedies.afresh import observe_afresh
-from ..remedies.engine import take_back
+from ..remedies.engine import name, recover_all
 from ..remedies.journal import Journal
 from ..remedies.mending import Mending, Patient, Wanted, wanted
 from ..remedies.outcome import FIX_SCHEMA, Fixed, FixReport, choice_line, exit_code, fixed
@@ -43,6 +43,7 @@ class Session(msgspec.Struct):
 
     def run(self, named: frozenset[str], *, dry_run: bool, yes: bool, number: int | None) -> int:
         """Do it; returns the exit code. Raises Refused where not even a journal can be kept, click.UsageError."""
+        self._recover(dry_run)
         snapshot = observe(
             python=self.python, deep=self.deep, online=self.online, timeout=self.timeout, anonymise=False
         )
@@ -66,6 +67,21 @@ class Session(msgspec.Struct):
         if not dry_run and not yes:
             lines += self._guided(person, lines, report)
         return self._end(report, lines, dry_run)
+
+    def _recover(self, dry_run: bool) -> None:
+        """Bring back what an earlier hfdoctor was cut short in: it must not be taken for the machine's own state."""
+        journal = Journal(state_folder())
+        if not journal.read().open_runs():
+            return
+        if dry_run:
+            click.echo("hfdoctor: an earlier fix was cut short; without --dry-run it is brought back first", err=True)
+            return
+        with journal.locked(), WorkShown() as shown:
+            for run, trouble in recover_all(journal, shown.says):
+                brought = (
+                    f"could not be brought back: {trouble}" if trouble else "everything it had begun is brought back"
+                )
+                click.echo(f"hfdoctor: {name(run)} was cut short: {brought}", err=True)
 
     # -- what is to be fixed ----------------------------------------------------------------------------------------
 
@@ -153,10 +169,6 @@ class Session(msgspec.Struct):
         everything: list[Wanted] = [wanted(fix, choice) for fix, choice in pairs]
         journal = Journal(state_folder())
         with journal.locked(), WorkShown() as shown:
-            for run in [run for run in journal.runs.values() if run.open]:
-                note = f"Fix {run.number} ({run.begin.condition}) was cut short: bringing back what it had begun."
-                click.echo(note, err=True)
-                take_back(journal, run, shown.says, how="rolled-back", reason="it was cut short")
 
             def confirm(fix: Fix, choice: Choice) -> bool:
                 self.tell(f"{fix.finding.condition} needs other changes now:")
@@ -164,7 +176,11 @@ class Session(msgspec.Struct):
                 return yes or confirmed("Do this?")
 
             patient = Patient(self._look_afresh, self.python or "")
-            Mending(journal, person, patient, shown.says, confirm).mend(everything, report)
+            try:
+                Mending(journal, person, patient, shown.says, confirm).mend(everything, report)
+            except KeyboardInterrupt:
+                click.echo("What was being done is taken back; `hfdoctor undo --list` shows what was done.", err=True)
+                raise
         return [one.line for one in everything]
 
     def _look_afresh(self, environ: Mapping[str, str], target: str) -> tuple[Snapshot, Report]:
@@ -242,9 +258,9 @@ class Session(msgspec.Struct):
 
 def _not_there(finding: Finding) -> Fixed:
     """The line for an id that was named and does not fail here, with the reason."""
-    why = {"pass": "not found here", "skip": f"does not apply here: {finding.summary}"}
+    why = {"pass": "is not found here", "skip": f"does not apply here: {finding.summary}"}
     why |= {"unknown": f"could not be told: {finding.summary}", "crash": f"could not be told: {finding.summary}"}
-    reason = why.get(finding.outcome, "not found here")
+    reason = why.get(finding.outcome, "is not found here")
     if finding.explained_by:
         reason = f"explained by {finding.explained_by}: fix that first"
     outcome = "by-hand" if finding.explained_by else "nothing"

@@ -9,7 +9,7 @@ import msgspec
 from ..conditions.model import Finding, Report
 from ..facts.snapshot import Snapshot
 from .action import Action, Progress, Refused
-from .engine import begin, carry_out, take_back
+from .engine import administer, begin, carry_out
 from .journal import Journal, Run
 from .outcome import Fixed, fixed
 from .plan import Appetite, Choice, Fix, Person, plan_finding
@@ -88,42 +88,13 @@ class Mending:
     def _elevated(self, all_wanted: Sequence[Wanted]) -> None:
         """All actions that need an administrator, of all fixes, in one go before anything else."""
         theirs = [one for one in all_wanted if one.choice.needs().administrator]
-        if not theirs:
-            return
-        from .elevation import together
-
         for one in theirs:
             one.run = self._begin(one)
-            for number, action in enumerate(one.choice.actions):
-                if action.needs().administrator:
-                    self._tell_start(one.run, number)
-        try:
-            together(
-                [action for one in theirs for action in one.choice.actions if action.needs().administrator],
-                "apply",
-                self.journal.state,
-            )
-        except Refused as refused:
+        refused = administer(self.journal, [one.run for one in theirs if one.run is not None], self.progress)
+        if refused is not None:
             for one in theirs:
-                assert one.run is not None
-                take_back(self.journal, one.run, self.progress, how="rolled-back", reason=str(refused))
-                one.line.outcome, one.line.reason = "refused", str(refused)
-            return
-        for one in theirs:
-            assert one.run is not None
-            for number, action in enumerate(one.choice.actions):
-                if action.needs().administrator:
-                    self._tell_done(one.run, number)
-
-    def _tell_start(self, run: Run, number: int) -> None:
-        from .journal import Record
-
-        self.journal.write(Record("start", run=run.number, action=number))
-
-    def _tell_done(self, run: Run, number: int) -> None:
-        from .journal import Record
-
-        self.journal.write(Record("done", run=run.number, action=number))
+                one.line.outcome = "refused" if refused.clean else "failed"
+                one.line.reason = f"{refused.reason} (hfdoctor fix {one.fix.finding.condition} --no-admin: other ways)"
 
     def _still_as_planned(self, one: Wanted, done: Sequence[Wanted]) -> bool:
         """Whether the plan of ``one`` still holds after what was done; plans it anew where it does not."""

@@ -9,8 +9,10 @@ import msgspec
 from ..conditions.model import RemedyStep, Severity, TargetLine
 from .action import Difference, Needs
 from .plan import Choice, Fix
+from .records import Run
 
 FIX_SCHEMA = "hfdoctor.fix/1"
+UNDO_SCHEMA = "hfdoctor.undo/1"
 
 Outcome = Literal["planned", "fixed", "cured", "failed", "not-held", "refused", "declined", "by-hand", "nothing"]
 
@@ -68,6 +70,40 @@ class FixReport(msgspec.Struct):
     target: TargetLine
     dry_run: bool
     fixes: list[Fixed]
+    exit_code: int
+
+
+class Undone(msgspec.Struct, omit_defaults=True):
+    """One fix of the journal: when it was made, what undoing it changes, and where it stands or what became of it.
+
+    ``outcome``: done, cut-short, undone, rolled-back, forgotten, planned (--dry-run), declined.
+    """
+
+    fix: int
+    condition: str
+    choice: str
+    at: str
+    outcome: str
+    changes: list[Difference] = []
+    reason: str = ""
+
+    @classmethod
+    def of(cls, run: Run, outcome: str, changes: list[Difference]) -> Undone:
+        """The line of ``run``."""
+        begin = run.begin
+        return cls(run.number, begin.condition, begin.choice, begin.at, outcome, changes, run.reason)
+
+
+class UndoReport(msgspec.Struct):
+    """The document of ``hfdoctor undo``. ``stays`` is what cannot be taken back; ``nothing`` why there was nothing."""
+
+    schema: str
+    hfdoctor: str
+    dry_run: bool
+    fixes: list[Undone]
+    stays: list[str]
+    still_to_do: list[str]
+    nothing: str
     exit_code: int
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..conditions.model import RemedyStep
 from ..conditions.storage import size
 from ..remedies.action import Difference, Needs
-from ..remedies.outcome import ChoiceLine, Fixed
+from ..remedies.outcome import ChoiceLine, Fixed, Undone
 from .commands import command_line
 
 #: columns of "warning  ", as in the report of a check
@@ -25,7 +25,6 @@ HEADS = {
     "refused": "refused",
     "declined": "left",
     "by-hand": "by hand",
-    "nothing": "nothing",
 }
 
 
@@ -88,19 +87,36 @@ def price_of(choice: ChoiceLine) -> str:
 
 def outcome_lines(line: Fixed, width: int) -> list[str]:
     """What became of one finding, and what the person still has to do."""
+    if line.outcome == "nothing":
+        return _plain(f"Nothing to fix: {line.condition} {line.reason}.", width)
     head = HEADS[line.outcome].ljust(INDENT)
     says = f": {line.reason}" if line.reason else ""
     undo = f" (hfdoctor undo {line.undo} takes it back)" if line.undo is not None else ""
-    lines = textwrap.wrap(
-        f"{head}{line.condition}{says}{undo}",
-        width,
-        subsequent_indent=PAD,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines = _plain(f"{head}{line.condition}{says}{undo}", width)
     for words in line.still_to_do if line.outcome in ("fixed", "not-held") else []:
         lines += _wrap(f"you: {words}", width, hang=5)
     return lines
+
+
+def undo_lines(number: int, condition: str, changes: Sequence[Difference], width: int) -> list[str]:
+    """What taking fix ``number`` back would change."""
+    lines = [f"fix {number}".ljust(INDENT) + condition]
+    for change in changes:
+        lines += _wrap(change_line(change), width, hang=2)
+    return lines
+
+
+def listed_lines(line: Undone, width: int) -> list[str]:
+    """One fix of the journal: number, condition, when, where it stands, what it had changed."""
+    head = f"{str(line.fix).ljust(INDENT)}{line.condition}, {line.at}, {line.outcome}"
+    lines = [head, *_wrap(line.choice, width)]
+    for change in line.changes if line.outcome in ("done", "cut-short") else []:
+        lines += _wrap(change_line(Difference(change.what, change.new, change.old)), width, hang=2)
+    return lines + (_wrap(f"because: {line.reason}", width) if line.reason else [])
+
+
+def _plain(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=PAD, break_long_words=False, break_on_hyphens=False)
 
 
 def _wrap(text: str, width: int, *, more: int = 0, hang: int = 0) -> list[str]:
