@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from .action import Refused
+from .durable import settle
 
 #: bytes; a start-up file has some thousand
 LARGEST = 1 << 20
@@ -101,7 +102,7 @@ def replace(folder: int, name: str, was: Content | None, data: bytes, partial: s
                 written += os.write(handle, data[written:])
             if was is not None:
                 _dress(handle, folder, name, was)
-            os.fsync(handle)
+            settle(handle)
         finally:
             os.close(handle)
         _unchanged(folder, name, was)
@@ -110,14 +111,14 @@ def replace(folder: int, name: str, was: Content | None, data: bytes, partial: s
         with contextlib.suppress(OSError):
             os.unlink(partial, dir_fd=folder)
         raise
-    os.fsync(folder)
+    settle(folder)
 
 
 def remove(folder: int, name: str, was: Content) -> None:
     """Take away a file that holds nothing but what hfdoctor wrote. Raises Refused if somebody wrote to it meanwhile."""
     _unchanged(folder, name, was)
     os.unlink(name, dir_fd=folder)
-    os.fsync(folder)
+    settle(folder)
 
 
 def _unchanged(folder: int, name: str, was: Content | None) -> None:

@@ -30,12 +30,18 @@ LISTS_THAT_MAY_GO = frozenset(
 OF_THE_SYSTEM = frozenset(
     {"HOME", "SHELL", "USER", "LOGNAME", "IFS", "ENV", "BASH_ENV", "ZDOTDIR", "TERM", "PWD", "SHLVL"}
 )
+#: schedulers and containers set these for one job: hfdoctor takes them away only where the person set them for good
+_OF_ONE_JOB = "_VISIBLE_DEVICES"
 #: a line that hands the shell over to another one: what stands after it is never read
 _HANDS_OVER = re.compile(
     rb"(?m)^(?!\s*alias\b)(?:[^#\n]*(?:;|&&|\|\||\bthen|\bdo|\belse))?\s*exec\s+(?:-\w+\s+)*\S*\b(?:bash|zsh|fish|nu|xonsh)\b"
 )
 #: seconds; a shell reads one file without running it
 _TIMEOUT_S = 5.0
+
+
+class _NotForGood(Refused):
+    """No start-up file sets it, so that there is no line to add either."""
 
 
 class VariableAction(Action, tag_field="kind", tag="variable"):
@@ -171,6 +177,8 @@ def prepare_variable(change: VariableChange, place: Workplace) -> VariableAction
         return _prepared(change, place, start, line)
     except shell_block.Damaged:
         raise Refused(f"{_damaged(str(start.path))}; then add: {line}") from None
+    except _NotForGood:
+        raise
     except Refused as refused:
         raise Refused(f"{refused}; add this line to {start.path} yourself: {line}") from None
     except OSError as error:
@@ -232,6 +240,11 @@ def _prepared(change: VariableChange, place: Workplace, start: StartFile, line: 
         raise Refused(f"hfdoctor's block in {shown} was edited")
     if said != line or old != change.value:
         _refuse_what_is_never_read(start, file, shown, data, change.name)
+    if change.value is None and change.name.endswith(_OF_ONE_JOB) and not sets(data, change.name):
+        raise _NotForGood(
+            f"{shown} does not set {change.name}: it was set in this terminal, or by what started it (a scheduler, a "
+            f"container): type unset {change.name} there"
+        )
     if said == line:
         raise NothingToDo(f"{shown} says so already: open a new terminal")
     return VariableAction(
@@ -255,11 +268,15 @@ def _refuse_what_is_never_read(start: StartFile, file: str, shown: str, data: by
         raise Refused(f"the last line of {shown} is not finished")
     if _HANDS_OVER.search(data):
         raise Refused(f"{shown} hands over to another program (exec), and what stands after that is never read")
-    later = shell_block.split(data).tail
-    if re.search(rb"(?m)^[^#\n]*(?<![$\w{])" + name.encode() + rb"(?:=|\s|$)", later):
+    if sets(shell_block.split(data).tail, name):
         raise Refused(f"{shown} speaks of {name} again below hfdoctor's block")
     if data and start.program and os.access(start.program, os.X_OK):
         _refuse_bad_syntax(start, file, shown)
+
+
+def sets(text: bytes, name: str) -> bool:
+    """Whether a line of a start-up file seems to set or unset the variable."""
+    return bool(re.search(rb"(?m)^[^#\n]*(?<![$\w{])" + name.encode() + rb"(?:=|\s|$)", text))
 
 
 def _refuse_bad_syntax(start: StartFile, file: str, shown: str) -> None:
