@@ -30,6 +30,8 @@ class Choice(msgspec.Struct):
     by_hand: list[RemedyStep] = []
     token: str = ""
     refused: str = ""
+    #: it is all done already (what is left is the person's, a new terminal, say): no other way is better than that
+    nothing: bool = False
     #: False where nobody asked for this way yet: its actions are not known then
     worked_out: bool = True
 
@@ -88,7 +90,7 @@ def plan_finding(finding: Finding, snapshot: Snapshot, person: Person, appetite:
             choice = _choice(way, snapshot, person)
             if choice.actions and choice.needs().administrator and not appetite.administrator:
                 choice.refused, choice.actions = "it needs an administrator, and --no-admin was given", []
-            found = found or bool(choice.actions)
+            found = found or bool(choice.actions) or choice.nothing
             choices.append(choice)
     return Fix(finding, choices)
 
@@ -99,16 +101,18 @@ def _choice(way: Sequence[RemedyStep], snapshot: Snapshot, person: Person) -> Ch
     place = Workplace(state, state / "runs" / token, token, dict(person.environ), person.home, person.cwd, snapshot)
     changes = [change for step in way if (change := change_of(step)) is not None]
     choice = Choice(title(way), True, by_hand=[step for step in way if change_of(step) is None], token=token)
+    said = ""
     for change in together(changes):
         try:
             choice.actions.append(prepare(change, place))
-        except NothingToDo:
-            continue
+        except NothingToDo as nothing:
+            said = said or str(nothing)
         except Refused as refused:
             choice.refused, choice.actions = str(refused), []
             return choice
     if not choice.actions:
-        choice.refused = "everything that it would change is so already"
+        choice.nothing = True
+        choice.refused = said or "everything that it would change is so already"
     return choice
 
 
