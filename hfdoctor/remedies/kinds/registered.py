@@ -5,13 +5,14 @@ from __future__ import annotations
 from ...conditions import changes
 from ..action import Workplace
 from .git import GitAction, prepare_git
+from .packages import PackagesAction, prepare_packages
 from .quarantine import QuarantineAction, prepare_quarantine
 from .registry import RegistryAction, prepare_registry
 from .variable import VariableAction, prepare_variable
 from .variable_windows import WindowsVariableAction
 
 #: what the journal reads back; msgspec tells them apart by their tags
-Kind = GitAction | QuarantineAction | VariableAction | RegistryAction | WindowsVariableAction
+Kind = GitAction | QuarantineAction | VariableAction | RegistryAction | WindowsVariableAction | PackagesAction
 
 
 def prepare(change: changes.Change, place: Workplace) -> Kind:
@@ -28,4 +29,6 @@ def prepare(change: changes.Change, place: Workplace) -> Kind:
         return prepare_variable(change, place)
     if isinstance(change, changes.PutAway):
         return prepare_quarantine(change, place)
+    if isinstance(change, changes.PackageChange):
+        return prepare_packages(change, place)
     raise NotImplementedError(type(change).__name__)

@@ -1,0 +1,249 @@
+"""Has uv unpack the packages that come into a private folder on the environment's volume, and checks every file.
+
+What is unpacked there is what a plain installation writes into the environment: uv takes the target's own interpreter
+for the scripts, and the folder only for where things go.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import csv
+import hashlib
+import io
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from ...conditions.requirement_lines import normalised
+from ...facts.probes.record import Record, read_record
+from ..action import Refused
+from .resolve import Package
+from .target import Site
+from .tree import long_path
+from .uv import Failed, run_uv
+
+#: seconds; gigabytes over a slow line (uv itself gives up on one that says nothing)
+_TIMEOUT_S = 6 * 3600.0
+
+
+class Staged(msgspec.Struct, frozen=True):
+    """One file to come: its path in the private folder, its root in the environment and its path there."""
+
+    staged: str
+    root: int
+    path: str
+
+
+def unpack(
+    room: str, python: str, packages: Sequence[Package], words: Sequence[str], environ: Mapping[str, str], cwd: str
+) -> None:
+    """Fill ``room``/n with ``packages``. Raises Refused with uv's reason."""
+    pins = [f"{package.name}=={package.new}" for package in packages]
+    command = ["pip", "install", "--python", python, "--prefix", os.path.join(room, "n"), "--no-deps", "--reinstall"]
+    command += ["--prerelease", "allow", *words, "--", *pins]
+    try:
+        run_uv(command, environ, cwd, _TIMEOUT_S)
+    except Failed as failed:
+        raise Refused(f"the packages could not be fetched: {failed}") from None
+
+
+def libraries_in(room: str) -> list[str]:
+    """The folders in ``room``/n that hold packages (several where lib and lib64 are two), as whole paths."""
+    found = []
+    for folder, folders, _ in os.walk(_whole(os.path.join(room, "n"))):
+        if os.path.basename(folder) in ("site-packages", "dist-packages"):
+            found.append(folder)
+            folders.clear()
+    return sorted(found)
+
+
+def place(room: str, site: Site) -> list[Staged]:
+    """Where each unpacked file goes. Raises Refused for what goes nowhere."""
+    start = _whole(os.path.join(room, "n"))
+    libraries = libraries_in(room)
+    found = []
+    for folder, _, names in os.walk(start):
+        library = next((one for one in libraries if (folder + os.sep).startswith(one + os.sep)), None)
+        for name in names:
+            inside = os.path.relpath(os.path.join(folder, name), start).replace(os.sep, "/")
+            if inside == ".lock":
+                continue  # uv's own
+            if library is not None:
+                # lib64 is the second of the target's libraries, where it has two
+                number = site.libraries[min(libraries.index(library), len(site.libraries) - 1)]
+                path = os.path.relpath(os.path.join(folder, name), library).replace(os.sep, "/")
+            else:
+                top, _, rest = inside.partition("/")
+                number, path = (site.data, inside)
+                if top in ("bin", "Scripts") and rest:
+                    number, path = site.place_of_script(rest)
+            found.append(Staged(f"n/{inside}", number, path))
+    return found
+
+
+def make_right(room: str, site: Site, packages: Sequence[Package]) -> None:
+    """Have the lists of files say what they would after a plain installation.
+
+    Only what was asked for is marked as such, and files beside the packages are named by the way to where they go.
+    """
+    for library in libraries_in(room):
+        for info in sorted(os.listdir(library)):
+            if info.endswith(".dist-info"):
+                name = normalised(info.partition("-")[0])
+                asked = any(package.asked for package in packages if package.name == name)
+                _correct(library, info, room, site, asked)
+
+
+def _correct(library: str, info: str, room: str, site: Site, asked: bool) -> None:
+    record = os.path.join(library, info, "RECORD")
+    text = Path(record).read_bytes().decode("utf-8")
+    rows = list(csv.reader(io.StringIO(text)))
+    marked = f"{info}/REQUESTED"
+    changed = False
+    for row in list(rows):
+        if len(row) != 3:
+            continue
+        if row[0] == marked and not asked:
+            rows.remove(row)
+            os.unlink(os.path.join(library, info, "REQUESTED"))
+            changed = True
+        elif row[0].startswith("../") and (right := _way(row[0], library, room, site)) != row[0]:
+            row[0], changed = right, True
+    if changed:
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows(rows)
+        _write_anew(record, out.getvalue().encode("utf-8"))
+
+
+def _write_anew(path: str, data: bytes) -> None:
+    """Write a file that may share its content with uv's cache: as a new one."""
+    partial = path + ".new"
+    with open(partial, "wb") as file:
+        file.write(data)
+    os.replace(partial, path)
+
+
+def _way(row: str, library: str, room: str, site: Site) -> str:
+    """How RECORD names a file outside of the packages' folder, seen from where that folder will be."""
+    start = _whole(os.path.join(room, "n"))
+    inside = os.path.relpath(os.path.normpath(os.path.join(library, row)), start).replace(os.sep, "/")
+    top, _, rest = inside.partition("/")
+    root, path = site.place_of_script(rest) if top in ("bin", "Scripts") and rest else (site.data, inside)
+    whole = os.path.join(site.roots[root].path, *path.split("/"))
+    return os.path.relpath(whole, site.roots[site.libraries[0]].path).replace(os.sep, "/")
+
+
+def wrong_file(room: str, packages: Sequence[Package]) -> str:
+    """The first unpacked file that is not as its RECORD says (a damaged cache or wheel), or ""; checks all content.
+
+    Raises Refused where a package is not there at all.
+    """
+    jobs: list[tuple[str, str, str]] = []
+    seen = set()
+    for library in libraries_in(room):
+        for info in sorted(os.listdir(library)):
+            if not info.endswith(".dist-info"):
+                continue
+            seen.add(normalised(info.partition("-")[0]))
+            record, problem = read_record(os.path.join(library, info, "RECORD"))
+            if problem:
+                return f"{info}/RECORD"
+            jobs += _jobs(library, record)
+    missing = [package.name for package in packages if package.name not in seen]
+    if missing:
+        raise Refused(f"uv unpacked no {', '.join(missing)}")
+    return _first_wrong(jobs)
+
+
+def wrong_in(library: str, record: Record) -> str:
+    """The first file of ``record`` (seen from the folder ``library``) that is not as it says, or ""."""
+    return _first_wrong(_jobs(library, record))
+
+
+def _jobs(library: str, record: Record) -> list[tuple[str, str, str]]:
+    paths = (os.path.normpath(os.path.join(library, path)) for path in record.paths)
+    return list(zip(paths, record.hashes, record.sizes, strict=True))
+
+
+def _first_wrong(jobs: list[tuple[str, str, str]]) -> str:
+    with ThreadPoolExecutor(4) as pool:
+        return next((path for path in pool.map(_wrong, jobs) if path), "")
+
+
+def _wrong(job: tuple[str, str, str]) -> str:
+    path, expected, size = job
+    try:
+        if size and os.stat(path).st_size != int(size):
+            return path
+        algorithm, _, value = expected.partition("=")
+        if not value:
+            return "" if os.path.exists(path) else path
+        with open(path, "rb") as file:
+            found = hashlib.new(algorithm)
+            while chunk := file.read(1 << 20):
+                found.update(chunk)
+    except (OSError, ValueError):
+        return path
+    right = base64.urlsafe_b64encode(found.digest()).rstrip(b"=").decode()
+    return "" if right == value.rstrip("=") else path
+
+
+def sync(room: str) -> None:
+    """Wait until what was unpacked is on the disk, so that a power cut cannot leave empty files behind (POSIX)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        handle = os.open(room, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError, AttributeError):
+                ctypes.CDLL(None).syncfs(handle)
+        finally:
+            os.close(handle)
+    elif sys.platform != "win32":
+        os.sync()
+
+
+def discard(room: str) -> bool:
+    """Take the private folder away with all that is in it; False if something of it is in use (Windows)."""
+    if not os.path.lexists(room):
+        return True
+    for attempt in range(3):
+        _end_orphans(room)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(_whole(room))
+        if not os.path.lexists(room):
+            return True
+        time.sleep(0.2 * attempt)
+    return False
+
+
+def _end_orphans(room: str) -> None:
+    """End an uv that a killed hfdoctor left behind and that still writes into ``room``, whose name is ours alone."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            if any(word.startswith(room) for word in words) and "install" in words:
+                process.kill()
+                process.wait(5)
+
+
+def tops(room: str, name: str) -> Iterator[str]:
+    """What an unpacked package puts at the top of the packages' folder: folder and file names."""
+    for library in libraries_in(room):
+        for info in os.listdir(library):
+            if info.endswith(".dist-info") and normalised(info.partition("-")[0]) == name:
+                record, _ = read_record(os.path.join(library, info, "RECORD"))
+                yield from {path.partition("/")[0] for path in record.paths if not path.startswith(("..", info))}
+
+
+def _whole(path: str) -> str:
+    return long_path(path) if os.name == "nt" else path
