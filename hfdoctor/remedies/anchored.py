@@ -214,6 +214,25 @@ class Folder:
         elif not is_link(found):
             os.utime(self._at(name), ns=times)
 
+    def set_owner(self, name: str, found: os.stat_result) -> None:
+        """Give it the owner of ``found`` (only root can), and its group where that is allowed. Never on Windows."""
+        if sys.platform == "win32":
+            return
+        now = self.look(name)
+        if now.st_uid != found.st_uid:
+            os.chown(self._at(name), found.st_uid, found.st_gid, dir_fd=self._handle, follow_symlinks=False)
+        elif now.st_gid != found.st_gid:
+            with contextlib.suppress(OSError):
+                os.chown(self._at(name), -1, found.st_gid, dir_fd=self._handle, follow_symlinks=False)
+
+    def sync_volume(self) -> None:
+        """Wait until all that was written on its volume is on the disk. Linux only; raises OSError."""
+        if sys.platform == "linux" and self._handle is not None:
+            import ctypes
+
+            if ctypes.CDLL(None, use_errno=True).syncfs(self._handle) != 0 and ctypes.get_errno() != errno.EBADF:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), self.path)
+
     def sync(self) -> None:
         """Wait until the names in it are on the disk, where the system can do that."""
         if self._handle is not None:
@@ -311,3 +330,28 @@ def make_way(start: Folder, names: Sequence[str], modes: Sequence[int]) -> Folde
             at.close()
         at = inner
     return at
+
+
+def chain_of(folder: str) -> list[str]:
+    """The absolute ``folder`` and all above it, topmost first."""
+    found = [folder]
+    while os.path.dirname(found[-1]) != found[-1]:
+        found.append(os.path.dirname(found[-1]))
+    return found[::-1]
+
+
+def modes_of(folder: str) -> list[int]:
+    """The rights of the folders of ``chain_of`` as far down as they exist. Raises OSError."""
+    modes = []
+    for at in chain_of(folder):
+        try:
+            modes.append(stat.S_IMODE(os.lstat(long_path(at)).st_mode))
+        except FileNotFoundError:
+            break
+    return modes
+
+
+def open_way(folder: str, modes: Sequence[int]) -> Folder:
+    """As ``open_folder``, but what is missing is made, with ``modes`` for the folders of ``chain_of``."""
+    top, *below = chain_of(folder)
+    return make_way(open_folder(top), [os.path.basename(at) for at in below], modes[1:])

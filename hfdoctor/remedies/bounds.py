@@ -6,17 +6,17 @@ import os
 import sys
 from collections.abc import Iterator
 
-from .action import Refused, Workplace
+from .action import NothingToDo, Refused, Workplace
 from .anchored import is_link
 from .path_text import long_path, shown, without_mark
 from .volumes import mounted_in
 
 
-def located(path: str, place: Workplace) -> str:
+def located(path: str, place: Workplace, *, links: bool = False) -> str:
     """``path`` with the folders above it as they really are; it need not exist.
 
     Links above a place that is known (a cache, the home) are the person's own and followed. Those below came with what
-    is kept there, and could lead anywhere: Refused, as is a path that is relative or goes up ("..").
+    is kept there, and could lead anywhere: Refused (not with ``links``), as is a path that is relative or goes up.
     """
     plain = without_mark(path)
     parts = plain.replace("\\", "/").split("/") if os.name == "nt" else plain.split("/")
@@ -27,7 +27,8 @@ def located(path: str, place: Workplace) -> str:
     if plain.startswith("//"):  # POSIX lets two slashes mean something of their own
         plain = plain[1:]
     base = max((known for known in _known_places(place) if _inside(plain, known)), key=len, default=None)
-    _no_link_below(plain, base)
+    if not links:
+        _no_link_below(plain, base)
     parent, name = os.path.split(plain)
     return os.path.join(without_mark(os.path.realpath(parent)), name) if name else plain
 
@@ -50,6 +51,36 @@ def refuse_what_must_stay(path: str, place: Workplace) -> None:
     for what, known in kept:
         if known and os.path.isabs(known) and any(_inside(form, path) for form in _forms(known)):
             raise Refused(f"{shown(path)} is or holds {what}: hfdoctor does not move it")
+
+
+def refuse_both(source: str, destination: str) -> bool:
+    """Raises Refused if the two lie in one another, NothingToDo if they are one place; both from ``located``.
+
+    Returns True if the two differ only in how the one name is spelled, on a volume where that makes no difference.
+    """
+    if source == destination:
+        raise NothingToDo
+    if os.path.dirname(destination) == destination or mounted_in(destination):
+        raise Refused(f"{shown(destination)} is a whole volume: name a folder in it")
+    if _inside(destination, source) or _inside(source, destination) or _same(source, destination):
+        if os.path.dirname(source) == os.path.dirname(destination) and _same(source, destination):
+            return True
+        raise Refused(
+            f"{shown(source)} and {shown(destination)} are one place or lie in one another: name a place outside of it"
+        )
+    at = os.path.dirname(destination)  # also where another spelling, or another name of a volume, hides it
+    while at != os.path.dirname(at):
+        if _same(source, at):
+            raise Refused(f"{shown(destination)} lies in {shown(source)}: name a place outside of it")
+        at = os.path.dirname(at)
+    return False
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(long_path(one), long_path(other))
+    except OSError:
+        return False
 
 
 def _forms(path: str) -> set[str]:

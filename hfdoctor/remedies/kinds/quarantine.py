@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from ...conditions.changes import PutAway
 from ...conditions.storage import size
 from .. import quarantine
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
-from ..anchored import Identity, identity, make_way, open_folder
+from ..anchored import Identity, identity, modes_of, open_folder, open_way
 from ..bounds import located, refuse_what_must_stay
 from ..path_text import long_path, read_back, shown, written
 from ..trees import Kind, Size, kind_of, size_of
@@ -82,8 +81,7 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
             if not os.path.lexists(long_path(self._plain)):
                 raise Refused(f"{shown(self.path)} is not in the quarantine any more: it cannot be put back")
             return
-        parts = _parts(os.path.dirname(self._plain))
-        with make_way(open_folder(parts[0]), parts[1:], self.modes[1:]) as parent:
+        with open_way(os.path.dirname(self._plain), self.modes) as parent:
             if parent.find(self._name) is not None:
                 if not force:
                     raise Refused(f"something new stands at {shown(self.path)}: move it away first")
@@ -112,16 +110,6 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
         quarantine.empty(self.spots)
 
 
-def _parts(folder: str) -> list[str]:
-    """The drive or root, and the names below it."""
-    parts: list[str] = []
-    at = folder
-    while os.path.dirname(at) != at:
-        at, name = os.path.split(at)
-        parts.append(name)
-    return [at, *reversed(parts)]
-
-
 def prepare_quarantine(change: PutAway, place: Workplace) -> QuarantineAction:
     """See ``registered.prepare``."""
     path = located(change.path, place)
@@ -138,7 +126,6 @@ def prepare_quarantine(change: PutAway, place: Workplace) -> QuarantineAction:
     try:
         with open_folder(parent) as folder:
             amount = size_of(folder, os.path.basename(path))
-            above = [os.lstat(long_path(at)) for at in _above(parent)]
             return QuarantineAction(
                 path=written(path),
                 type=kind_of(found),
@@ -146,15 +133,8 @@ def prepare_quarantine(change: PutAway, place: Workplace) -> QuarantineAction:
                 size=amount,
                 mtime_ns=found.st_mtime_ns,
                 parent=folder.who,
-                modes=[stat.S_IMODE(one.st_mode) for one in above],
+                modes=modes_of(parent),
                 spots=quarantine.spots_for(path, place),
             )
     except OSError as error:
         raise Refused(f"{shown(error.filename or path)} cannot be looked at: {error.strerror or error}") from None
-
-
-def _above(folder: str) -> list[str]:
-    found = [folder]
-    while os.path.dirname(found[-1]) != found[-1]:
-        found.append(os.path.dirname(found[-1]))
-    return found[::-1]
