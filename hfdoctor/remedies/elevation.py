@@ -15,16 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from . import elevated_child, plan_file
-from .action import Action, Refused
+from . import elevated_child, plan_file, raw_registry
+from .action import Action, Refused, quiet
 from .kinds.registry import RegistryAction, Stored, stored, words
-from .kinds.variable_windows import WindowsVariableAction
+from .kinds.variable_windows import WindowsVariableAction, tell_programs
 from .place import own_folder
 
 #: seconds; Windows waits for the person's answer, who may be away
 DEADLINE_S = 600.0
 #: seconds that a child which runs may take: it sets a handful of values
 _CHILD_S = 60.0
+
+Direction = Literal["apply", "undo"]
 
 _CANCELLED = 1223
 _REASONS = {
@@ -46,20 +48,36 @@ def may_administer() -> bool:
     return os.geteuid() == 0
 
 
-def together(
-    actions: Sequence[Action], direction: Literal["apply", "undo"], state: Path, *, force: bool = False
-) -> None:
-    """Make (or take back) all that an administrator must in ``actions``, after one question of Windows.
+def together(actions: Sequence[Action], direction: Direction, state: Path, *, force: bool = False) -> None:
+    """Make (or take back) ``actions``, the parts that only an administrator may after one question of Windows.
 
-    ``state`` is the state folder. Each action's own ``apply`` or ``undo`` then finds that part done. Raises Refused
-    with everything as it was: the person or Windows said no, nobody answered, a value is not as it was recorded.
-    Where the child died half-way, a second question puts back what it did; what remains is named.
+    ``state`` is the state folder. Raises Refused with everything as it was: the person or Windows said no, nobody
+    answered, a value is not as it was recorded. Where the child died half-way, a second question puts back what it
+    did; what remains is named.
     """
-    wanted = [
-        value for value in _values(actions) if value.look().state != ("after" if direction == "apply" else "before")
-    ]
-    if not wanted:
-        return
+    values = _values(actions)
+    end = "after" if direction == "apply" else "before"
+    theirs = [value for value in values if value.look().state != end and not raw_registry.may_write(value.key)]
+    if theirs:
+        _elevated(theirs, direction, state, force)
+    for value in values if direction == "apply" else reversed(values):
+        if not any(value is other for other in theirs):
+            value.apply(quiet) if direction == "apply" else value.undo(quiet, force=force)
+    if any(isinstance(action, WindowsVariableAction) for action in actions):
+        tell_programs()
+
+
+def _values(actions: Sequence[Action]) -> list[RegistryAction]:
+    found: list[RegistryAction] = []
+    for action in actions:
+        if isinstance(action, WindowsVariableAction):
+            found += action.values
+        elif isinstance(action, RegistryAction):
+            found.append(action)
+    return found
+
+
+def _elevated(wanted: Sequence[RegistryAction], direction: Direction, state: Path, force: bool) -> None:
     if os.name != "nt":
         raise Refused("only Windows has administrators to ask")
     if may_administer():
@@ -77,16 +95,6 @@ def together(
         left = ", ".join(f"{value.key} {value.name} is {words(_end(value, direction))}" for value in done)
         raise Refused(f"{reason}, and not all of it could be put back: {left}")
     raise Refused(f"{reason}: nothing was changed")
-
-
-def _values(actions: Sequence[Action]) -> list[RegistryAction]:
-    found: list[RegistryAction] = []
-    for action in actions:
-        if isinstance(action, WindowsVariableAction):
-            found += _values(action.values)
-        elif isinstance(action, RegistryAction) and action.key.startswith("HKLM\\"):
-            found.append(action)
-    return found
 
 
 def _is_done(value: RegistryAction, direction: str) -> bool:
@@ -179,7 +187,9 @@ def _run_elevated(plan: str, sha256: str, written: Path) -> int | None:
     # Windows' question holds the thread that asks it until it is answered
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(DEADLINE_S)
+    deadline = time.monotonic() + DEADLINE_S
+    while thread.is_alive() and time.monotonic() < deadline:
+        thread.join(0.1)  # in short turns: Ctrl-C comes through in between
     if thread.is_alive():
         with contextlib.suppress(OSError):
             written.unlink()  # a yes that comes too late finds nothing to do

@@ -138,16 +138,20 @@ if sys.platform == "win32":
         except FileNotFoundError:
             return
 
+    def is_empty(key: str) -> bool:
+        """Whether the key is there and holds neither keys nor values. Raises PermissionError, OSError."""
+        try:
+            with _open(key, winreg.KEY_READ) as handle:
+                keys, values, _ = winreg.QueryInfoKey(handle)
+        except FileNotFoundError:
+            return False
+        return keys == 0 and values == 0
+
     def remove_if_empty(key: str) -> None:
         """Take the key away if it holds neither keys nor values. Raises PermissionError, OSError."""
         hive, _, rest = key.partition("\\")
-        try:
-            with _open(key, winreg.KEY_READ) as handle:
-                inside = winreg.QueryInfoKey(handle)
-            if inside[0] == 0 and inside[1] == 0:
-                winreg.DeleteKeyEx(_HIVES[hive], rest, winreg.KEY_WOW64_64KEY, 0)
-        except FileNotFoundError:
-            return
+        if is_empty(key):
+            winreg.DeleteKeyEx(_HIVES[hive], rest, winreg.KEY_WOW64_64KEY, 0)
 
 else:
 
@@ -174,6 +178,10 @@ else:
     def delete(key: str, name: str) -> None:
         """Only Windows has a registry."""
         raise OSError("only Windows has a registry")
+
+    def is_empty(key: str) -> bool:
+        """Only Windows has a registry."""
+        return False
 
     def remove_if_empty(key: str) -> None:
         """Only Windows has a registry."""

@@ -52,7 +52,7 @@ class RegistryAction(Action, tag_field="kind", tag="registry"):
         if now == self.new:
             return Seen("after")
         if now == self.old:
-            unfinished = now is None and any(_exists(key) for key in self.made)
+            unfinished = now is None and any(_is_empty(key) for key in self.made)
             return Seen("between" if unfinished else "before")
         return Seen("other", [Difference(f"{self.key} {self.name}", words(self.new), words(now))])
 
@@ -200,11 +200,11 @@ def packaged() -> bool:
     return False
 
 
-def _exists(key: str) -> bool:
+def _is_empty(key: str) -> bool:
     try:
-        return raw_registry.key_exists(key)
-    except OSError:
-        return True
+        return raw_registry.is_empty(key)
+    except OSError as error:
+        raise _unreadable(key, error) from None
 
 
 def _unreadable(key: str, error: OSError) -> Refused:

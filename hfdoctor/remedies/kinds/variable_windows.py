@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping
 
 from ...conditions.changes import VariableChange
+from .. import raw_registry
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
+from ..elevated_child import may_be_changed
 from ..raw_registry import TYPES
 from .registry import RegistryAction, Stored, packaged, prepared, stored, text_bytes, text_of
 
@@ -96,8 +98,14 @@ def prepare_windows_variable(change: VariableChange, place: Workplace) -> Window
     if not keys or (value is not None and _is(name, value)):
         raise NothingToDo
     _refuse_volatile(name)
+    _refuse_secrets(name, keys)
     if packaged():
         raise Refused(_by_hand(name, value))
+    if MACHINE in keys and not raw_registry.may_write(MACHINE) and not may_be_changed(MACHINE, name):
+        raise Refused(
+            f"{name} is set for the whole computer, where hfdoctor does not change it: press the Windows key, type "
+            '"environment variables" and open "Edit the system environment variables"'
+        )
     new = None if value is None else Stored(TYPES["REG_SZ"], text_bytes(value))
     return WindowsVariableAction(name=name, value=value, values=[prepared(key, name, new) for key in keys])
 
@@ -127,6 +135,19 @@ def _check(name: str, value: str | None) -> None:
 def _refuse_volatile(name: str) -> None:
     if stored(VOLATILE, name) is not None:
         raise Refused(f"{name} is set anew each time you sign in to Windows: hfdoctor does not change it")
+
+
+def _refuse_secrets(name: str, keys: list[str]) -> None:
+    """Raises Refused for old values that must stand in no plan and in no journal."""
+    from ...facts.redaction import proxy_without_credentials, without_credentials
+
+    for key in keys:
+        old = stored(key, name)
+        text = text_of(old.data) if old else ""
+        if text != without_credentials(text) or (
+            name.upper().endswith("_PROXY") and text != proxy_without_credentials(text)[0]
+        ):
+            raise Refused(f"{name} holds a password, which hfdoctor does not write down: set or unset it yourself")
 
 
 def _by_hand(name: str, value: str | None) -> str:
