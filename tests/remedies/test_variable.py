@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -290,7 +291,7 @@ def _protected(home: Path) -> None:
     (home / ".bashrc").chmod(0o444)
 
 
-TROUBLES = {
+TROUBLES: dict[str, Callable[[Path], object]] = {
     "leads outside": _outside,
     "leads nowhere": _dangling,
     "belongs to another user": _of_another,
