@@ -7,6 +7,7 @@ so that a rollback also works where a full disk leaves no room for another word.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import msgspec
@@ -238,9 +239,17 @@ def _take_back_one(
             ) from None
         tell(Record("undone", run=run.number, action=number))
     tell(Record("end", run=run.number, how=how, reason=reason))
+    _tidy(journal, run)
     if silent is not None:
         raise silent
     return stays
+
+
+def _tidy(journal: Journal, run: Run) -> None:
+    """Take away the run's own folder where nothing is left in it."""
+    for folder in (journal.state / "runs" / (run.begin.token or "-"), journal.state / "runs"):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _check_unchanged(runs: Sequence[Run]) -> list[Action]:
