@@ -67,7 +67,9 @@ def _check_sudo(above: Path, folder: Path) -> None:
     if os.name == "posix" and os.geteuid() == 0:
         person = os.environ.get("SUDO_UID", "")
         if person not in ("", "0") and str(above.stat().st_uid) == person:
-            raise Refused(f"{folder} would belong to root in another user's home: run hfdoctor without sudo")
+            raise Refused(
+                f"the journal in {folder} would belong to root, in another user's home: run hfdoctor without sudo"
+            )
 
 
 def _check_above(folder: Path) -> None:
