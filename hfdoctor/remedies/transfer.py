@@ -16,6 +16,7 @@ import contextlib
 import errno
 import hashlib
 import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -23,7 +24,9 @@ import msgspec
 from .action import Progress, Refused
 from .anchored import Folder, Identity, identity, open_folder, open_way
 from .copying import Copy, looks_of
+from .durable import settle_folder
 from .path_text import long_path, shown
+from .place import own_folder
 from .quarantine import rename_words
 from .trees import Size, remove_tree
 
@@ -112,11 +115,17 @@ class Transfer:
             mark = self._write(mark.at("left"))
         self.remove_old(progress)
 
+    def drop_part(self) -> None:
+        """Remove a copy that was not finished, and its room with it. Raises OSError, Refused."""
+        if self.mark.phase == "copying":
+            with contextlib.suppress(FileNotFoundError), self._above(self.destination) as into:
+                if into.find(self.copy_name) is not None:
+                    remove_tree(into, self.copy_name)
+
     def _copied(self, progress: Progress, size: Size) -> Mark:
+        self.drop_part()
         self._write(Mark("copying"))
         with self._above(self.source) as above, self._way() as into:
-            if into.find(self.copy_name) is not None:
-                remove_tree(into, self.copy_name)
             copy = Copy(above, os.path.basename(self.source), into, self.copy_name, size.bytes, progress)
             try:
                 copy.make()
@@ -204,8 +213,9 @@ class Transfer:
 
     def unmark(self) -> None:
         """Forget how far it came: nothing of it is left."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(long_path(self.marks))
+        for name in (f"{self.marks}.new", self.marks):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(long_path(name))
 
     # pieces
 
@@ -216,8 +226,7 @@ class Transfer:
         return open_way(os.path.dirname(self.destination), self.modes)
 
     def _write(self, mark: Mark) -> Mark:
-        folder = os.path.dirname(self.marks)
-        os.makedirs(long_path(folder), mode=0o700, exist_ok=True)
+        folder = own_folder(Path(self.marks).parent)
         new = f"{self.marks}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         handle = os.open(long_path(new), flags, 0o600)
@@ -227,8 +236,7 @@ class Transfer:
         finally:
             os.close(handle)
         os.replace(long_path(new), long_path(self.marks))
-        with open_folder(os.path.realpath(folder)) as held:
-            held.sync()
+        settle_folder(folder)
         return mark
 
 

@@ -43,6 +43,8 @@ def weigh(folder: Folder, name: str, target: str | None) -> Weight:
         where = met.folder.of(met.name)
         refuse_uncopiable(where, found, device)
         entries += 1
+        if _closed(found, where):
+            raise Refused(f"you may not read {shown(where)}, so that it cannot be moved")
         if stat.S_ISREG(found.st_mode):
             key = (found.st_dev, found.st_ino)
             if found.st_nlink > 1 and key in seen:
@@ -57,6 +59,13 @@ def weigh(folder: Folder, name: str, target: str | None) -> Weight:
         if is_folder(found) and not _may_remove_in(found, where):
             raise Refused(f"{shown(where)} may not be changed by you, so that it could not be removed after the move")
     return Weight(Size(total, entries), taken, programs)
+
+
+def _closed(found: os.stat_result, where: str) -> bool:
+    if os.name != "posix" or stat.S_ISLNK(found.st_mode):
+        return False
+    wanted = os.R_OK | (os.X_OK if is_folder(found) else 0)
+    return not os.access(where, wanted)
 
 
 def _may_remove_in(found: os.stat_result, where: str) -> bool:

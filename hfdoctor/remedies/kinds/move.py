@@ -145,12 +145,15 @@ class MoveAction(Action, tag_field="kind", tag="move"):
         if state == "after":
             return
         there = self._transfer("there")
-        if not (self.across and there.mark.phase in ("copied", "leaving", "left")):
-            self._refuse_another()
-        if not self.across:
-            self._rename(self._from, self._to, self._new_modes(), over_empty=self.empty_mode >= 0)
+        if self.across and there.mark.phase in ("copied", "leaving", "left"):
+            there.run(progress, self.size)
             return
-        there.run(progress, self.size)
+        there.drop_part()
+        self._refuse_another()
+        if self.across:
+            there.run(progress, self.size)
+        else:
+            self._rename(self._from, self._to, self._new_modes(), over_empty=self.empty_mode >= 0)
 
     def _refuse_another(self) -> None:
         """Raises Refused if what was planned is not what stands there now."""
@@ -211,6 +214,7 @@ class MoveAction(Action, tag_field="kind", tag="move"):
                     self._displace()
         try:
             if back.mark.phase in ("", "copying"):
+                back.drop_part()
                 with open_folder(os.path.dirname(self._to)) as above:
                     weight = weigh(above, os.path.basename(self._to), _nearest(self._from))
                 refuse_no_room(_nearest(self._from), weight)
