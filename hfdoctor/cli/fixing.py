@@ -66,7 +66,8 @@ class Session(msgspec.Struct):
             lines += self._do(pairs, report, person, yes)
         if not dry_run and not yes:
             lines += self._guided(person, lines, report)
-        return self._end(report, lines, dry_run)
+        left_out = [one.condition for one in report.failed() if one.severity == "note"] if yes and not named else []
+        return self._end(report, lines, dry_run, left_out)
 
     def _recover(self, dry_run: bool) -> None:
         """Bring back what an earlier hfdoctor was cut short in: it must not be taken for the machine's own state."""
@@ -236,7 +237,7 @@ class Session(msgspec.Struct):
             for line in lines:
                 click.echo(terminal.to_ascii(line) if self.no_unicode else line)
 
-    def _end(self, report: Report, lines: list[Fixed], dry_run: bool) -> int:
+    def _end(self, report: Report, lines: list[Fixed], dry_run: bool, left_out: Sequence[str]) -> int:
         code = exit_code(lines)
         if any(line.outcome == "nothing" and line.reason.startswith("could not be told") for line in lines):
             code = max(code, 3)
@@ -248,6 +249,8 @@ class Session(msgspec.Struct):
             return code
         if not lines:
             self.tell("Nothing to fix.")
+        if left_out:
+            self.tell(f"Only noted, and fixed if you name it: {', '.join(dict.fromkeys(left_out))}.")
         for line in lines:
             if line.outcome != "planned":
                 self.tell(*words.outcome_lines(line, self.width))

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+def _take_the_terminal() -> None:
+    """Make Ctrl-C reach the program, also where whoever runs the tests has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def at_a_terminal(
@@ -27,15 +37,16 @@ def at_a_terminal(
     Returns the exit code and all that was shown. Raises TimeoutError if it does not end within ``limit_s`` seconds.
     """
     mine, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
     child = subprocess.Popen(
         [sys.executable, "-m", "hfdoctor", *words],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**environ, "PYTHONPATH": str(ROOT), "TERM": "dumb", "COLUMNS": "80"},
+        env={**environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
         cwd=cwd,
         start_new_session=True,
-        close_fds=True,
+        preexec_fn=_take_the_terminal,
     )
     os.close(theirs)
     shown, unread = "", ""
