@@ -225,9 +225,8 @@ def _take_back_one(
 
     for number in run.standing:
         action = run.begin.actions[number]
-        if for_good := action.needs().for_good:
+        if (for_good := action.needs().for_good) and action.look().state != "before":
             stays.append(for_good)
-            continue
         tell(Record("undo", run=run.number, action=number))
         try:
             if any(action is one for one in doubtful):

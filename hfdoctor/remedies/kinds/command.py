@@ -51,6 +51,10 @@ class CommandAction(Action, tag_field="kind", tag="command"):
         for_good = "" if self.back else f"{shown(self.argv)} cannot be undone"
         return Needs(network=self.network, disk_bytes=self.bytes, for_good=for_good)
 
+    def stands_on(self) -> list[str]:
+        """The command itself: what it changes is not known."""
+        return [shown(self.argv)]
+
     def look(self) -> Seen:
         """Whether it was started, and whether it ended well."""
         if self._done.exists():

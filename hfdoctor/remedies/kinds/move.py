@@ -57,6 +57,10 @@ class MoveAction(Action, tag_field="kind", tag="move"):
         """Room for the copy, on another volume."""
         return Needs(disk_bytes=self.copy_bytes)
 
+    def stands_on(self) -> list[str]:
+        """Both places."""
+        return [shown(self.source), shown(self.destination)]
+
     # where things are
 
     @property

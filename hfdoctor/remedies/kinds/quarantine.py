@@ -40,6 +40,10 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
         """Nothing: a rename. The room comes free when the quarantine is emptied."""
         return Needs()
 
+    def stands_on(self) -> list[str]:
+        """Its path."""
+        return [shown(self.path)]
+
     @property
     def _plain(self) -> str:
         return read_back(self.path)

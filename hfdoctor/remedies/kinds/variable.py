@@ -76,6 +76,10 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
         """Nothing: it is the person's own file."""
         return Needs()
 
+    def stands_on(self) -> list[str]:
+        """The variable: each has a line of its own in the file."""
+        return [f"environment variable {self.name}"]
+
     def look(self) -> Seen:
         """What the block says now."""
         folder, name = os.path.split(self.file)
