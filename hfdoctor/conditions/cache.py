@@ -160,10 +160,12 @@ def _fetch(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
         for portion in _portions(found):
             files = ["/".join(_parts(trouble)[3:]) for trouble in portion]
             argv = [chosen.python, "-m", library.cli, "download", repo, *files, *of_type]
-            argv += ["--revision", commit, "--force-download", *there]
+            argv += ["--revision", commit, *there]
             sizes = [trouble.expected_bytes or 0 for trouble in portion]
-            change = Command(tuple(argv), network=True, bytes=sum(sizes) if all(sizes) else 0)
-            steps.append(Step(argv, network=True, change=change))
+            # what was put away needs no force, and a download that was cut short goes on where it was
+            forced = () if all(trouble.entries for trouble in portion) else ("--force-download",)
+            change = Command((*argv, *forced), network=True, bytes=sum(sizes) if all(sizes) else 0)
+            steps.append(Step([*argv, "--force-download"], network=True, change=change))
     return steps
 
 

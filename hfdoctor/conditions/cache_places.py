@@ -7,6 +7,7 @@ from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
 from .changes import RegistryChange, VariableChange
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+from .room import CACHE_FOLDER, below, cache_variable, elsewhere, size
 
 #: Windows: "A required privilege is not held by the client"
 NO_PRIVILEGE = 1314
@@ -159,7 +160,16 @@ def _cache_locking(s: Snapshot, goal: Goal) -> Verdict:
     if trial.code == NO_SUCH_CALL and health is not None and health.lock_files:
         says = "old_locks"
         clues.append(Clue(s.hub.health, health.lock_files, "lock_files", {"count": health.lock_files}))
-    return Fail(says, "warning", "observed", clues, fields, Treatment("print-only", [Step(says="local_disk")]))
+    return Fail(says, "warning", "observed", clues, fields, _on_a_local_disk(s, place))
+
+
+def _on_a_local_disk(s: Snapshot, place: Place | None) -> Treatment:
+    volume = elsewhere(s, place, 0) if place is not None else None
+    if place is None or volume is None:
+        return Treatment("print-only", [Step(says="local_disk")])
+    new, name = below(s, volume, CACHE_FOLDER), cache_variable(s, place)
+    fields: dict[str, Plain] = {"new": new, "free": size(volume.free), "name": name}
+    return Treatment("confirm", [Step(says="local_there", fields=fields, change=VariableChange(name, new))])
 
 
 def _cache_shared_versions(s: Snapshot, goal: Goal) -> Verdict:
@@ -241,7 +251,7 @@ CACHE_LOCKING = Condition(
     id="cache-locking",
     family="cache",
     title="File locks do not work where the hub cache is",
-    reads=("hub", "storage"),
+    reads=("hub", "storage", "machine"),
     detect=_cache_locking,
     words={
         "no_cache": "there is no cache folder yet",
@@ -251,6 +261,8 @@ CACHE_LOCKING = Condition(
         "trial": "a lock tried in {path} failed: {error}",
         "filesystem_clue": "the cache is on {filesystem}",
         "lock_files": "{count} lock files are in its folder .locks",
+        "local_there": "keep models in {new} on a disk of this machine ({free} free, variable {name}); "
+        "what is in the cache now stays where it is",
         "local_disk": "set HF_HOME to a folder on a disk of this machine",
     },
 )

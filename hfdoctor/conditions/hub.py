@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..facts.snapshot import Snapshot
 from . import hub_settings, hub_stall, seen_hub
+from .changes import PutAway
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
+from .variable_steps import unset_variable
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
@@ -37,14 +39,16 @@ def _hub_auth(s: Snapshot, goal: Goal) -> Verdict:
         return Pass(1, [Clue(s.hub.token, shape.length)])
     file = wrong[0] in ("not-a-file", "unreadable", "not-text")
     clues = [Clue(s.hub.token, oddity, oddity, fields) for oddity in wrong]
+    in_a_file = shape.source not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a variable wins over a new log-in
+    away = [Step(says="away", fields=fields, change=PutAway(shape.source))] if in_a_file else []
     steps = [Step(says="mend_file" if file else "put_right", fields=fields)]
     chosen, library = s.target.chosen.maybe(), s.hub.library.maybe()
-    in_a_file = shape.source not in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a variable wins over a new log-in
     if in_a_file and not file and chosen and library and library.cli == "huggingface_hub.cli.hf":
         argv = [chosen.python, "-m", library.cli, "auth", "login", "--force"]
         steps = [Step(argv if library.cache_rm else argv[:-1], "log_in", network=True)]
     says = "file" if file else "token"
-    return Fail(says, "warning", "derived", clues, fields, Treatment("print-only", steps))
+    treatment = Treatment("confirm" if away else "print-only", [*steps, *away])
+    return Fail(says, "warning", "derived", clues, fields, treatment)
 
 
 def _refused(s: Snapshot) -> Fail | None:
@@ -82,9 +86,8 @@ def _not_served(s: Snapshot) -> Fail | None:
     if why == "offline":
         switch = s.hub.offline.maybe()
         fields["variable"] = (switch.variable if switch else "") or "HF_HUB_OFFLINE"
-        return Fail(
-            "kept_offline", "error", "observed", clues, fields, _by_hand([Step(says="switch_off", fields=fields)])
-        )
+        treatment = Treatment("confirm", [unset_variable(str(fields["variable"]), "switch_off", **fields)])
+        return Fail("kept_offline", "error", "observed", clues, fields, treatment)
     own_address = str(fields["endpoint"]).rstrip("/") != DEFAULT_ENDPOINT
     steps = [Step(says="check_endpoint", fields=fields)] if own_address else [Step(says="try_again")]
     if why in ("forbidden", "not-a-hub"):
@@ -117,8 +120,8 @@ def _hub_unreachable(s: Snapshot, goal: Goal) -> Verdict:
             Clue(s.hub.offline, offline.value, "switch", fields),
             Clue(s.hub.health, 0, "nothing_cached", fields),
         ]
-        steps = [Step(says="switch_off", fields=fields), Step(says="other_cache", fields=fields)]
-        return Fail("offline_empty", "warning", "derived", clues, fields, Treatment("print-only", steps))
+        steps = [unset_variable(offline.variable, "switch_off", **fields), Step(says="other_cache", fields=fields)]
+        return Fail("offline_empty", "warning", "derived", clues, fields, Treatment("confirm", steps))
     if s.network.hub.status == "not-run":
         return Skip("not_asked")
     contact = s.network.hub.or_absent()
@@ -163,7 +166,8 @@ HUB_AUTH = Condition(
         "not-text": "{source} is not a text file",
         "put_right": "put a token from https://huggingface.co/settings/tokens into {source}, without quotes, "
         "or remove it",
-        "mend_file": "move {source} away, or give it back to yourself if it belongs to another user",
+        "mend_file": "give {source} back to yourself if it belongs to another user",
+        "away": "or put {source} away: public models need no token; for others log in again then",
         "log_in": "log in again",
         "gated": "{model} is only for those whom its owner has let in",
         "token_refused": "{host} refuses the access token, for public models too",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from ..facts.fact import FactMissing
 from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
+from . import room as ways_out
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 from .outstanding import Room, install_place, missing, room_needed
 from .reinstall import python_of
+from .room import size as size
+from .room import volume_of
 
 #: bytes; less than this in the hub's cache does not hold one small model
 NO_ROOM_FOR_A_MODEL = 200 * 10**6
@@ -19,13 +22,6 @@ VERY_FEW_INODES = 100
 FULL = ("full", "quota")
 
 
-def size(count: int) -> str:
-    """Bytes as people read them: 5.6 GB, 340 MB."""
-    if count >= 10**9:
-        return f"{count / 10**9:.1f} GB"
-    return f"{count / 10**6:.0f} MB"
-
-
 def _disk_full(s: Snapshot, goal: Goal) -> Verdict:
     fails: list[Fail] = []
     clues: list[Clue] = []
@@ -34,7 +30,7 @@ def _disk_full(s: Snapshot, goal: Goal) -> Verdict:
     if temp is not None:
         writable = temp.writable.need()
         if writable.why in FULL:
-            fails.append(_full_temp(temp))
+            fails.append(_full_temp(s, temp))
         clues.append(Clue(temp.space))
     names = missing(s, goal)
     if names:
@@ -68,15 +64,16 @@ def _may_be_written(place: Place) -> bool:
     return writable is None or writable.ok or writable.why in FULL
 
 
-def _full_temp(temp: Place) -> Fail:
+def _full_temp(s: Snapshot, temp: Place) -> Fail:
     writable = temp.writable.need()
+    steps = ways_out.temp_there(s, temp, 0) or [Step(says="other_temp")]
     return Fail(
         "temp_full",
         "error",
         "observed",
         [Clue(temp.writable, temp.path, "trial", {"path": temp.path, "error": writable.error})],
         {"path": temp.path},
-        Treatment("print-only", [Step(says="clear_temp", fields={"path": temp.path}), Step(says="other_temp")]),
+        _treatment([*steps, Step(says="clear_temp", fields={"path": temp.path})]),
     )
 
 
@@ -96,15 +93,21 @@ def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | 
     if space.inodes_free is not None and space.inodes_free < files:
         certain = space.inodes_free < room.least_files
         clue = Clue(place.space, space.inodes_free, "inodes", fields)
-        return Fail("no_inodes", "error" if certain else "warning", "derived", [clue], fields, _make_room(s, place))
+        return Fail(
+            "no_inodes",
+            "error" if certain else "warning",
+            "derived",
+            [clue],
+            fields,
+            _treatment(_make_room(s, place, files=True)),
+        )
     if space.free >= room.unpacked:
         return None
     clue = Clue(place.space, space.free, "space", fields)
     if space.free < room.least_unpacked:
-        return Fail("no_room", "error", "derived", [clue], fields, _make_room(s, place))
+        return Fail("no_room", "error", "derived", [clue], fields, _treatment(_make_room(s, place)))
     if _own_source(s):
         return None  # packages from somewhere else than was measured: perhaps the smaller build
-    treatment = _make_room(s, place)
     python = python_of(s)
     index = "https://download.pytorch.org/whl/cpu"
     if s.target.pip.absent:
@@ -112,9 +115,10 @@ def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | 
     else:
         command = [python, "-m", "pip", "install", "--index-url", index, "torch"]
     smaller = Step(command, "smaller", network=True)
-    return Fail(
-        "default_too_large", "warning", "derived", [clue], fields, Treatment("print-only", [smaller, *treatment.steps])
-    )
+    if not _only_other_cards(s):  # a card would go unused: that is for the person to decide
+        smaller = Step(says="smaller_by_hand", fields={"command": " ".join(command)})
+    steps = [*_make_room(s, place), smaller]
+    return Fail("default_too_large", "warning", "derived", [clue], fields, _treatment(steps))
 
 
 def _tight(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | None:
@@ -138,7 +142,7 @@ def _tight(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | No
         }
         clues = [Clue(first.space, space.free, "share", fields)]
         clues += [Clue(entry.filesystem, entry.path) for entry, _ in parts[1:]]
-        return Fail("tight", "warning", "derived", clues, fields, _other_way(s, parts))
+        return Fail("tight", "warning", "derived", clues, fields, _treatment(_other_way(s, parts)))
     return None
 
 
@@ -149,22 +153,17 @@ def _shares(s: Snapshot, place: Place, room: Room) -> dict[str, list[tuple[Place
     if s.target.pip.absent:
         wanted = [("uv-cache", room.unpacked)]
         cache = s.storage.place("uv-cache")
-        if cache is None or _volume(cache) != _volume(place):
+        if cache is None or volume_of(cache) != volume_of(place):
             wanted.append(("", room.unpacked))
     else:
         wanted = [("", room.unpacked + room.compiled), ("temp", room.download), ("pip-cache", room.download)]
     shares: dict[str, list[tuple[Place, int]]] = {}
     for role, count in wanted:
         entry = s.storage.place(role) if role else place
-        volume = _volume(entry) if entry is not None else ""
+        volume = volume_of(entry) if entry is not None else ""
         if entry is not None and volume and _may_be_written(entry):
             shares.setdefault(volume, []).append((entry, count))
     return shares
-
-
-def _volume(place: Place) -> str:
-    filesystem = place.filesystem.maybe()
-    return filesystem.volume if filesystem else ""
 
 
 def _mount(place: Place) -> str:
@@ -189,60 +188,63 @@ def _own_source(s: Snapshot) -> bool:
     )
 
 
-def _make_room(s: Snapshot, place: Place) -> Treatment:
-    steps = [Step(says="make_room", fields={"mount": _mount(place), "path": place.path}), *_purge(s, place)]
-    return Treatment("print-only", steps)
+def _treatment(steps: list[Step]) -> Treatment:
+    return Treatment("confirm" if any(step.change for step in steps) else "print-only", steps)
 
 
-def _purge(s: Snapshot, place: Place) -> list[Step]:
-    """What frees room on the volume of ``place`` without losing anything that cannot be had again."""
-    steps = []
-    for role, command in (
-        ("pip-cache", [python_of(s), "-m", "pip", "cache", "purge"]),
-        ("uv-cache", ["uv", "cache", "clean"]),
-    ):
-        cache = s.storage.place(role)
-        known = role != "pip-cache" or s.target.pip.known
-        if cache is not None and cache.exists and known and _volume(cache) and _volume(cache) == _volume(place):
-            steps.append(Step(command, "purge", {"path": cache.path}))
-    return steps
+def _make_room(s: Snapshot, place: Place, *, files: bool = False) -> list[Step]:
+    fields: dict[str, Plain] = {"mount": _mount(place), "path": place.path}
+    return [*ways_out.make_room(s, place, files=files), Step(says="make_room", fields=fields)]
 
 
-def _other_way(s: Snapshot, parts: list[tuple[Place, int]]) -> Treatment:
-    roles = [entry.role for entry, _ in parts]
-    steps = []
-    if "pip-cache" in roles:
+def _other_way(s: Snapshot, parts: list[tuple[Place, int]]) -> list[Step]:
+    needed = {entry.role: count for entry, count in parts}
+    place = parts[0][0]
+    steps = ways_out.make_room(s, place)
+    for role in ("uv-cache", "pip-cache"):
+        if role in needed:
+            steps += ways_out.cache_there(s, place, role, needed[role])
+    if "temp" in needed:
+        steps += ways_out.temp_there(s, place, needed["temp"]) or [Step(says="other_temp")]
+    if "pip-cache" in needed:
         steps.append(Step(says="no_cache"))
-    if "temp" in roles:
-        steps.append(Step(says="other_temp"))
-    if "uv-cache" in roles:
+    if "uv-cache" in needed and not any(step.says == "uv_cache_there" for step in steps):
         steps.append(Step(says="other_uv_cache"))
-    return Treatment("print-only", [*steps, *_purge(s, parts[0][0])] or [Step(says="clear_temp")])
+    return steps or [Step(says="make_room", fields={"mount": _mount(place), "path": place.path})]
 
 
 def _full_cache(s: Snapshot, cache: Place) -> Fail | None:
     space = cache.space.need()
     fields: dict[str, Plain] = {"path": cache.path, "free": size(space.free), "inodes": space.inodes_free}
-    steps = [Step(says="prune"), Step(says="other_cache")]
+    by_hand = [Step(says="prune"), Step(says="other_cache")]
     if space.free < NO_ROOM_FOR_A_MODEL:
         clue = Clue(cache.space, space.free, "cache_space", fields)
-        return Fail("cache_full", "warning", "derived", [clue], fields, Treatment("print-only", steps))
+        treatment = _treatment([*ways_out.make_room(s, cache), *by_hand])
+        return Fail("cache_full", "warning", "derived", [clue], fields, treatment)
     free, total = space.inodes_free, space.inodes_total
     if free is None or total is None:
         return None
     if free < VERY_FEW_INODES or (free < FEW_INODES and free * 100 < total):
         clue = Clue(cache.space, free, "cache_inodes", fields)
-        return Fail("cache_inodes_full", "warning", "derived", [clue], fields, Treatment("print-only", steps))
+        treatment = _treatment([*ways_out.make_room(s, cache, files=True), *by_hand])
+        return Fail("cache_inodes_full", "warning", "derived", [clue], fields, treatment)
     return None
+
+
+def _only_other_cards(s: Snapshot) -> bool:
+    """Whether it is known that no graphics card of NVIDIA's would go unused with the smaller build."""
+    devices = [] if s.gpu.devices.absent else s.gpu.devices.maybe()
+    return devices is not None and not any(device.vendor == "nvidia" for device in devices)
 
 
 DISK_FULL = Condition(
     id="disk-full",
     family="storage",
     title="A disk is too full for what is to be installed or downloaded",
-    reads=("storage", "packages", "target", "machine", "settings", "hub"),
+    reads=("storage", "packages", "target", "machine", "settings", "hub", "gpu"),
     detect=_disk_full,
     words={
+        **ways_out.WORDS,
         "nothing_to_write": "nothing is to be written to any place that is known",
         "not_measured": "how much room {names} takes was not measured for this kind of machine",
         "temp_full": "the folder for temporary files, {path}, is full",
@@ -258,14 +260,14 @@ DISK_FULL = Condition(
         "cache_space": "{free} are free for {path}",
         "cache_inodes_full": "the disk of the hub cache can take only {inodes} more files",
         "cache_inodes": "{inodes} inodes are free for {path} (df -i shows them)",
-        "make_room": "make room on {mount}, or put the environment on another disk",
-        "purge": "empty {path}, which is only a cache",
+        "make_room": "or make room on {mount} yourself, or put the environment on another disk",
         "smaller": "or install the smaller build without CUDA",
-        "clear_temp": "delete what is not needed any more in {path}",
+        "smaller_by_hand": "or install the smaller build, which does not use a card of NVIDIA's: {command}",
+        "clear_temp": "or delete what is not needed any more in {path}",
         "other_temp": "or set TMPDIR (Windows: TEMP and TMP) to a folder on a disk with room",
-        "no_cache": "install with --no-cache-dir, so that pip keeps no copy",
-        "other_uv_cache": "set UV_CACHE_DIR to a folder on a disk with room",
-        "prune": "see what takes the room with: hf cache ls; remove what you do not need with: hf cache rm",
+        "no_cache": "or install with --no-cache-dir, so that pip keeps no copy",
+        "other_uv_cache": "or set UV_CACHE_DIR to a folder on a disk with room",
+        "prune": "or see what takes the room with: hf cache ls; remove what you do not need with: hf cache rm",
         "other_cache": "or set HF_HOME to a folder on a disk with room",
     },
 )
