@@ -56,6 +56,10 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
         comes = any(package.new for package in self.packages)
         return Needs(network=comes, download_bytes=self.download_bytes, disk_bytes=self.disk_bytes)
 
+    def stands_on(self) -> list[str]:
+        """The folders of packages."""
+        return [self.roots[number].path for number in self.libraries]
+
     def look(self) -> Seen:
         """Hold each file against the manifest."""
         from ..packages import manifest, swap
@@ -170,8 +174,8 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
                 break
             stage.discard(os.path.join(self.room, "n"))
         else:
-            raise Refused(f"{os.path.basename(wrong)} is not as its package says, also fetched anew: nothing is done")
-        stage.make_right(self.room, self._site(), coming)
+            raise Refused(f"{stage.shown(wrong)} is not as its package says, also fetched anew: nothing is done")
+        stage.make_right(self.room, self._site())
 
     def undo(self, progress: Progress, *, force: bool = False) -> None:
         """The same renames the other way round; then the private folder goes."""
@@ -184,9 +188,10 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
             total = len(listed.leave) + len(listed.come)
             with Tree(listed.roots) as tree:
                 if force:
-                    gather.others_aside(self._site(), {package.name for package in self.packages}, listed, tree)
+                    names = {package.name for package in self.packages}
+                    others = gather.others_aside(self._site(), names, listed, tree)
                 tell = _counting(progress, "bringing files back", total)
-                others = swap.back(listed, tree, tell, force=force)
+                others = swap.back(listed, tree, tell, force=force) or others
                 manifest.sync_folder(listed.roots[0].path)
         elif listed is not None and self.look().state == "other":
             raise Refused(f"the old packages are not in {self.room} any more: they cannot be put back")
@@ -256,13 +261,12 @@ def prepare_packages(change: PackageChange, place: Workplace) -> PackagesAction:
     )
     words = source.cached(place.environ, home)
     environ = source.over(quiet_environ(place.environ))
-    if user:
-        words = [*words, "--target", site.roots[site.libraries[0]].path]
-    resolver = Resolver(change.python, told, site, words, environ, cwd)
+    resolver = Resolver(change.python, told, site, words, environ, cwd, user)
     wish = Wish(change.install, change.remove, change.reinstall, change.upgrade, change.no_deps, change.pre)
     if change.reinstall and not change.remove and not change.index and ours.whole(resolver, change.install):
         raise NothingToDo
-    found = resolver.plan(wish)
+    with target.untouched(told.prefix, site.roots[site.libraries[0]].path):
+        found = resolver.plan(wish)
     if not found.packages:
         raise NothingToDo
     ours.refuse_what_is_not_ours(resolver.installed, found.packages, told.prefix, change.python)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...conditions import changes
 from ..action import Workplace
 from .command import CommandAction, prepare_command
+from .environment import EnvironmentAction, prepare_environment
 from .git import GitAction, prepare_git
 from .move import MoveAction, prepare_move
 from .packages import PackagesAction, prepare_packages
@@ -23,6 +24,7 @@ Kind = (
     | RegistryAction
     | WindowsVariableAction
     | PackagesAction
+    | EnvironmentAction
 )
 
 
@@ -46,4 +48,6 @@ def prepare(change: changes.Change, place: Workplace) -> Kind:
         return prepare_quarantine(change, place)
     if isinstance(change, changes.PackageChange):
         return prepare_packages(change, place)
+    if isinstance(change, changes.NewEnvironment):
+        return prepare_environment(change, place)
     raise NotImplementedError(type(change).__name__)

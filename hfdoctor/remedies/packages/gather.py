@@ -34,8 +34,8 @@ def gather(site: Site, room: Root, packages: Sequence[Package], staged: Sequence
         return sort.manifest(staged)
 
 
-def others_aside(site: Site, names: set[str], manifest: Manifest, tree: Tree) -> None:
-    """Put aside (``x`` in the private folder) what somebody installed of ``names`` since ``manifest``."""
+def others_aside(site: Site, names: set[str], manifest: Manifest, tree: Tree) -> bool:
+    """Put aside (``x`` in the private folder) what somebody installed of ``names`` since; whether there was any."""
     installed = read_distributions([site.roots[number].path for number in site.libraries])
     room = manifest.roots[manifest.room]
     sort = _Sorting(tree, site, installed, names)
@@ -52,6 +52,7 @@ def others_aside(site: Site, names: set[str], manifest: Manifest, tree: Tree) ->
             tree.rename(*place, manifest.room, f"x/o{number}")
     for folder in sort.empty_folders():
         tree.rmdir(folder.root, folder.path)
+    return bool(tree.names(manifest.room, "x"))
 
 
 class _Sorting:

@@ -58,6 +58,12 @@ def tool_of(site: Site, names: set[str]) -> Literal["pip", "uv"]:
     return "pip" if "pip" in installed else "uv"
 
 
+def tool_at(told: Told) -> Literal["pip", "uv"]:
+    """Whose settings say where packages for a new environment come from: pip's where there is one."""
+    folders = dict.fromkeys((told.paths["purelib"], told.paths["platlib"]))
+    return "pip" if any(entry.name == "pip" for entry in read_distributions(list(folders))) else "uv"
+
+
 def is_the_persons(told: Told, names: set[str]) -> bool:
     """Whether a Python that all share keeps what changes in the folder of this person alone."""
     folder = told.user_paths.get("purelib", "")

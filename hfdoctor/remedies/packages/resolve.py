@@ -56,9 +56,18 @@ class Resolver:
     """Asks uv about one environment. ``words`` and ``environ`` say which indexes and which cache it uses."""
 
     def __init__(
-        self, python: str, told: Told, site: Site, words: Sequence[str], environ: Mapping[str, str], cwd: str
+        self,
+        python: str,
+        told: Told,
+        site: Site,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        cwd: str,
+        user: bool = False,
     ) -> None:
         self.python = python
+        #: uv does not look into a person's own folder by itself
+        self.place = ["--target", site.roots[site.libraries[0]].path] if user else []
         self.words = list(words)
         self.environ = environ
         self.cwd = cwd
@@ -121,7 +130,7 @@ class Resolver:
         return [*found, *(Package(name, versions[name], "") for name in gone)], ""
 
     def _ask(self, wish: Wish, extra: Sequence[str]) -> dict[str, str]:
-        words = ["pip", "install", "--dry-run", "--python", self.python, *self.words]
+        words = ["pip", "install", "--dry-run", "--no-build", "--python", self.python, *self.place, *self.words]
         asked = [name for text in wish.install if (name := name_of(text))]
         anew = {normalised(name) for name in wish.remove}
         # what uv could not read stops it, unless it is to be written anew
@@ -163,20 +172,48 @@ class Resolver:
     def _bytes(self, packages: Sequence[Package]) -> int:
         """Bytes of the wheels that come, 0 where the index does not say."""
         pins = [f"{package.name}=={package.new}" for package in packages if package.new]
-        if not pins:
-            return 0
-        words = ["pip", "compile", "--no-deps", "--quiet", "--format", "pylock.toml", "--python", self.python]
-        words += ["--prerelease", "allow", "--no-header", *self.words, "-"]
         try:
-            ended = run_uv(words, self.environ, self.cwd, TIMEOUT_S, "\n".join(pins).encode())
+            return locked(self.python, pins, self.words, self.environ, self.cwd, alone=True)[1] if pins else 0
         except Failed:
             return 0
-        text = ended.stdout.decode("utf-8", "replace")
-        sizes = []
-        for part in text.split("[[packages]]")[1:]:
-            found = re.findall(r"\bsize = (\d+)", part.partition("wheels = [")[2])
-            sizes.append(max(map(int, found), default=0))
-        return sum(sizes) if all(sizes) else 0
+
+
+def locked(
+    python: str,
+    requirements: Sequence[str],
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: str,
+    *,
+    alone: bool = False,
+) -> tuple[dict[str, str], int]:
+    """The versions that ``requirements`` come to where nothing is installed, and the bytes of their wheels.
+
+    0 bytes: the index does not say. ``alone``: without what they need. Raises Failed.
+    """
+    command = [
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-build",
+        "--format",
+        "pylock.toml",
+        "--python",
+        python,
+        "--no-header",
+        *words,
+    ]
+    command += ["--no-deps", "--prerelease", "allow"] if alone else []
+    ended = run_uv([*command, "-"], environ, cwd, TIMEOUT_S, "\n".join(requirements).encode())
+    versions: dict[str, str] = {}
+    sizes = []
+    for part in ended.stdout.decode("utf-8", "replace").split("[[packages]]")[1:]:
+        name, version = (re.search(rf'^{key} = "([^"]+)"', part, re.MULTILINE) for key in ("name", "version"))
+        if name and version:
+            versions[normalised(name[1])] = version[1]
+        found = re.findall(r"\bsize = (\d+)", part.partition("wheels = [")[2])
+        sizes.append(max(map(int, found), default=0))
+    return versions, sum(sizes) if all(sizes) else 0
 
 
 def name_of(requirement: str) -> str:

@@ -47,6 +47,7 @@ def unpack(
     """Fill ``room``/n with ``packages``. Raises Refused with uv's reason."""
     pins = [f"{package.name}=={package.new}" for package in packages]
     command = ["pip", "install", "--python", python, "--prefix", os.path.join(room, "n"), "--no-deps", "--reinstall"]
+    command.append("--no-build")  # building runs what was downloaded
     command += ["--prerelease", "allow", *words, "--", *pins]
     try:
         run_uv(command, environ, cwd, _TIMEOUT_S)
@@ -88,33 +89,23 @@ def place(room: str, site: Site) -> list[Staged]:
     return found
 
 
-def make_right(room: str, site: Site, packages: Sequence[Package]) -> None:
-    """Have the lists of files say what they would after a plain installation.
+def make_right(room: str, site: Site) -> None:
+    """Have the lists of files name what lies beside the packages (scripts) by the way to where it goes.
 
-    Only what was asked for is marked as such, and files beside the packages are named by the way to where they go.
+    It is another way than the one in the private folder for a person's own packages on Windows, say.
     """
     for library in libraries_in(room):
         for info in sorted(os.listdir(library)):
             if info.endswith(".dist-info"):
-                name = normalised(info.partition("-")[0])
-                asked = any(package.asked for package in packages if package.name == name)
-                _correct(library, info, room, site, asked)
+                _correct(os.path.join(library, info, "RECORD"), library, room, site)
 
 
-def _correct(library: str, info: str, room: str, site: Site, asked: bool) -> None:
-    record = os.path.join(library, info, "RECORD")
+def _correct(record: str, library: str, room: str, site: Site) -> None:
     text = Path(record).read_bytes().decode("utf-8")
     rows = list(csv.reader(io.StringIO(text)))
-    marked = f"{info}/REQUESTED"
     changed = False
-    for row in list(rows):
-        if len(row) != 3:
-            continue
-        if row[0] == marked and not asked:
-            rows.remove(row)
-            os.unlink(os.path.join(library, info, "REQUESTED"))
-            changed = True
-        elif row[0].startswith("../") and (right := _way(row[0], library, room, site)) != row[0]:
+    for row in rows:
+        if row and row[0].startswith("../") and (right := _way(row[0], library, room, site)) != row[0]:
             row[0], changed = right, True
     if changed:
         out = io.StringIO()
@@ -154,7 +145,7 @@ def wrong_file(room: str, packages: Sequence[Package]) -> str:
             seen.add(normalised(info.partition("-")[0]))
             record, problem = read_record(os.path.join(library, info, "RECORD"))
             if problem:
-                return f"{info}/RECORD"
+                return os.path.join(library, info, "RECORD")
             jobs += _jobs(library, record)
     missing = [package.name for package in packages if package.name not in seen]
     if missing:
@@ -175,6 +166,14 @@ def _jobs(library: str, record: Record) -> list[tuple[str, str, str]]:
 def _first_wrong(jobs: list[tuple[str, str, str]]) -> str:
     with ThreadPoolExecutor(4) as pool:
         return next((path for path in pool.map(_wrong, jobs) if path), "")
+
+
+def shown(path: str) -> str:
+    """An unpacked file's path for a person: below the packages' folder."""
+    for name in ("site-packages", "dist-packages"):
+        if os.sep + name + os.sep in path:
+            return path.partition(os.sep + name + os.sep)[2]
+    return os.path.basename(path)
 
 
 def _wrong(job: tuple[str, str, str]) -> str:

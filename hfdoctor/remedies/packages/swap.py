@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -53,10 +52,11 @@ def look(manifest: Manifest, tree: Tree) -> Found:
             is_in = new is not None and out and here is not None and not staged
         expected = new if is_in else (old if not out else None)
         trouble = _trouble(old, new, out, staged, here, expected)
-        if trouble:
+        if trouble and not is_compiled(key[1]):
             strange.append(Difference(tree.path(*key), "as it was installed", trouble))
         moved += out + is_in
-        stayed += (old is not None and not out) + (new is not None and not is_in)
+        if not is_compiled(key[1]):
+            stayed += (old is not None and not out) + (new is not None and not is_in)
     if strange:
         # new files that are away are no strangers where no old one left, and the staging folder is gone: taken back
         if moved == 0 and all(one.new == "missing" for one in strange):
@@ -77,9 +77,17 @@ def _trouble(
         return "there again" if old is None or out else ""
     if staged and old is None:
         return "there already"
-    if (here.st_size, here.st_mtime_ns) != (expected.size, expected.mtime_ns) and not stat.S_ISDIR(here.st_mode):
-        return "another file"
-    return ""
+    return "" if _same(here, expected) else "another file"
+
+
+def _same(here: os.stat_result | None, file: File) -> bool:
+    """Whether what is there is the file that was written down."""
+    return here is not None and (here.st_size, here.st_mtime_ns) == (file.size, file.mtime_ns)
+
+
+def is_compiled(path: str) -> bool:
+    """Whether Python itself made the file, and makes or replaces it whenever it likes."""
+    return path.endswith(".pyc") and "__pycache__/" in path
 
 
 def forward(manifest: Manifest, tree: Tree, tell: Callable[[int], None]) -> None:
@@ -89,7 +97,9 @@ def forward(manifest: Manifest, tree: Tree, tell: Callable[[int], None]) -> None
     for file in manifest.leave:
         if tree.stat(room, old_place(file)) is None:
             here = tree.stat(file.root, file.path)
-            if here is None or (here.st_size, here.st_mtime_ns) != (file.size, file.mtime_ns):
+            if is_compiled(file.path) and here is None:
+                continue
+            if not is_compiled(file.path) and not _same(here, file):
                 raise Refused(f"{tree.path(file.root, file.path)} was changed by somebody else just now")
             tree.mkdirs(room, old_place(file).rpartition("/")[0])
             tree.rename(file.root, file.path, room, old_place(file))
@@ -132,7 +142,7 @@ def back(manifest: Manifest, tree: Tree, tell: Callable[[int], None], *, force: 
         here = tree.stat(*key)
         if here is None or tree.stat(room, file.staged) is not None or (key in leaving and key not in waiting):
             continue
-        if (here.st_size, here.st_mtime_ns) == (file.size, file.mtime_ns):
+        if _same(here, file):
             tree.mkdirs(room, file.staged.rpartition("/")[0])
             tree.rename(*key, room, file.staged)
         elif force:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -191,3 +192,21 @@ def room_for(site: Site, name: str) -> tuple[Root, str]:
             continue  # anybody could swap what is in it
         return Root(folder, found.st_dev, found.st_ino), os.path.join(folder, name)
     raise Refused(f"beside {site.roots[0].path} there is no folder that may be written, where hfdoctor could unpack")
+
+
+@contextlib.contextmanager
+def untouched(*folders: str) -> Iterator[None]:
+    """Take away again the lock that uv leaves in an environment even where it only tells what it would do."""
+    before = []
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError):
+            lock = os.path.join(folder, ".lock")
+            before.append((folder, lock, os.stat(folder), os.path.lexists(lock)))
+    try:
+        yield
+    finally:
+        for folder, lock, found, there in before:
+            with contextlib.suppress(OSError):
+                if not there and os.path.getsize(lock) == 0:
+                    os.unlink(lock)
+                    os.utime(folder, ns=(found.st_atime_ns, found.st_mtime_ns))

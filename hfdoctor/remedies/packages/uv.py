@@ -103,4 +103,4 @@ def quiet_environ(environ: Mapping[str, str]) -> dict[str, str]:
     if os.name == "nt":  # a program on Windows does not start without them
         for name in ("SYSTEMROOT", "TEMP", "TMP"):
             kept.setdefault(name, os.environ.get(name, ""))
-    return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_NO_BUILD": "1"}
+    return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}

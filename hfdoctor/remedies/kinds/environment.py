@@ -1,0 +1,278 @@
+"""A virtual environment made beside the one that is sick, with packages in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ...conditions.changes import NewEnvironment
+from ..action import Action, Difference, Needs, Progress, Refused, Seen, Workplace
+from ..packages.resolve import Package
+
+#: seconds; gigabytes over a slow line
+_TIMEOUT_S = 6 * 3600.0
+#: bytes of disk for each byte that is fetched: wheels are packed
+_UNPACKED = 3
+
+
+class _Made(msgspec.Struct, array_like=True):
+    """A file of the environment as it was when it was done: path below it, size, time."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
+    """``uv venv`` in ``folder``, then ``packages``. ``marker`` is the file in it that says whose it is.
+
+    ``parents`` are the folders above it that do not exist either, topmost first; ``listing`` the file that tells what
+    was made, written when all is done.
+    """
+
+    python: str
+    version: str
+    prefix: str
+    folder: str
+    parents: list[str]
+    packages: list[Package]
+    asked: list[str]
+    seed: bool
+    marker: str
+    listing: str
+    tool: Literal["pip", "uv"]
+    home: str
+    cwd: str
+    download_bytes: int = 0
+
+    def describe(self) -> list[Difference]:
+        """The folder, and what was asked to be in it."""
+        others = len(self.packages) - sum(package.asked for package in self.packages)
+        lines = [Difference(self.folder, "not there", f"a virtual environment of Python {self.version}")]
+        lines += [Difference(p.name, "not installed there", p.new) for p in self.packages if p.asked]
+        if others:
+            lines.append(Difference("packages that these need", "not installed there", f"{others} packages"))
+        return lines
+
+    def needs(self) -> Needs:
+        """A connection for the packages (and for pip, where it is to be in it)."""
+        network = bool(self.packages) or self.seed
+        return Needs(
+            network=network, download_bytes=self.download_bytes, disk_bytes=self.download_bytes * (1 + _UNPACKED)
+        )
+
+    def stands_on(self) -> list[str]:
+        """The environment's folder."""
+        return [self.folder]
+
+    def look(self) -> Seen:
+        """Whether it is there, ours, whole, and as it was made."""
+        folder = Path(self.folder)
+        if not os.path.lexists(folder):
+            return Seen("before")
+        if not (folder / self.marker).is_file() or folder.is_symlink():
+            if not folder.is_symlink() and folder.is_dir() and not any(folder.iterdir()):
+                return Seen("between")
+            return Seen("other", [Difference(self.folder, "made by this fix", "another folder of that name")])
+        made = self._listed()
+        if made is None:
+            return Seen("between")
+        strange = _strange(made, self.folder, self.marker)
+        return Seen("other", strange[:3]) if strange else Seen("after")
+
+    def apply(self, progress: Progress) -> None:
+        """Make the folder, mark it as ours, let uv fill it."""
+        seen = self.look()
+        if seen.state == "after":
+            return
+        if seen.state == "other":
+            raise Refused(f"{self.folder} is there already: it is left as it is")
+        self.undo(progress)  # what an earlier try left
+        for parent in self.parents:
+            Path(parent).mkdir(exist_ok=True)
+        folder = Path(self.folder)
+        folder.mkdir()
+        (folder / self.marker).write_text("made by hfdoctor fix; hfdoctor undo takes it away\n", "utf-8")
+        self._fill(progress)
+        made = [_Made(path, found.st_size, found.st_mtime_ns) for path, found in _files(self.folder, self.marker)]
+        self._write(made)
+
+    def _fill(self, progress: Progress) -> None:
+        from ..packages.index import source
+        from ..packages.uv import Failed, quiet_environ, run_uv
+
+        environ = self._environ()
+        asked = source(environ, self.home, self.cwd, self.prefix, tool=self.tool)
+        variables = asked.over(quiet_environ(environ))
+        cache = asked.cached(environ, self.home, os.path.join(self.folder, ".cache"))
+        seed = ["--seed"] if self.seed else []
+        try:
+            progress("making the environment", 0, 0)
+            words = ["venv", "--python", self.python, "--allow-existing", *seed, *cache]
+            run_uv([*words, "--", self.folder], variables, self.cwd, _TIMEOUT_S)
+            if self.packages:
+                progress("fetching packages", 0, self.download_bytes)
+                words = ["pip", "install", "--no-build", "--python", self.interpreter, "--prerelease", "allow", *cache]
+                pins = [f"{package.name}=={package.new}" for package in self.packages]
+                run_uv([*words, "--no-deps", "--", *pins], variables, self.cwd, _TIMEOUT_S)
+        except Failed as failed:
+            raise Refused(f"the environment could not be made: {failed}") from None
+        finally:
+            shutil.rmtree(os.path.join(self.folder, ".cache"), ignore_errors=True)
+
+    @property
+    def interpreter(self) -> str:
+        """Path of the new environment's Python."""
+        return os.path.join(self.folder, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
+
+    def undo(self, progress: Progress, *, force: bool = False) -> None:
+        """Take away what was made; where something of somebody else's is in it (``force``), keep it beside."""
+        from ..packages.stage import discard
+
+        seen = self.look()
+        if seen.state == "other" and not force:
+            raise Refused(f"{self.folder} was changed by somebody else since")
+        aside = self._aside()
+        if seen.state != "before":
+            keep = seen.state == "other"
+            os.rename(self.folder, aside)  # in one step: never half an environment
+            if not keep:
+                discard(aside)
+        elif os.path.lexists(aside) and not self._kept(aside):
+            discard(aside)  # killed while it was being deleted
+        for parent in reversed(self.parents):
+            with contextlib.suppress(OSError):
+                Path(parent).rmdir()
+        with contextlib.suppress(FileNotFoundError):
+            Path(self.listing).unlink()
+
+    def _aside(self) -> str:
+        return f"{self.folder}.{self.marker.lstrip('.')}"
+
+    def _kept(self, aside: str) -> bool:
+        """Whether what lies aside has something of somebody else's in it."""
+        made = self._listed()
+        if made is None or not os.path.lexists(os.path.join(aside, self.marker)):
+            return False
+        known = {one.path for one in made}
+        return any(path not in known for path, _ in _files(aside, self.marker))
+
+    def forget(self) -> None:
+        """Nothing of the environment itself: what was put aside by force goes."""
+        from ..packages.stage import discard
+
+        discard(self._aside())
+
+    def still_to_do(self) -> list[str]:
+        """A new environment is used only by who starts its Python."""
+        return [f"use {self.interpreter} from now on (activate it, or choose it in your editor)"]
+
+    def _listed(self) -> list[_Made] | None:
+        try:
+            return msgspec.json.decode(Path(self.listing).read_bytes(), type=list[_Made])
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise Refused(f"{self.listing}, the list of what a fix made, cannot be read: {error}") from None
+
+    def _write(self, made: list[_Made]) -> None:
+        path = Path(self.listing)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".new")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(made))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def _environ(self) -> Mapping[str, str]:
+        found = self.__dict__.get("environ")
+        return found if isinstance(found, dict) else os.environ
+
+
+def prepare_environment(change: NewEnvironment, place: Workplace) -> EnvironmentAction:
+    """See ``registered.prepare``."""
+    from ..packages import index, ours, target
+    from ..packages.resolve import locked, name_of
+    from ..packages.uv import Failed, quiet_environ
+
+    folder = os.path.normpath(os.path.join(str(place.cwd), os.path.expanduser(change.folder)))
+    if os.path.lexists(folder):
+        raise Refused(f"{folder} is there already: choose another folder, or take that one away first")
+    parents: list[str] = []
+    above = os.path.dirname(folder)
+    while not os.path.lexists(above):
+        parents.insert(0, above)
+        above = os.path.dirname(above)
+    if not os.path.isdir(above) or not os.access(above, os.W_OK):
+        raise Refused(f"{above} may not be written: no environment can be made in it")
+    told = target.ask(change.python, place.environ)
+    home, cwd = str(place.home), str(place.cwd)
+    tool = ours.tool_at(told)
+    source = index.source(place.environ, home, cwd, told.prefix, tool=tool)
+    packages: list[Package] = []
+    size = 0
+    if change.packages:
+        words = source.cached(place.environ, home)
+        environ = source.over(quiet_environ(place.environ))
+        try:
+            versions, size = locked(change.python, change.packages, words, environ, cwd)
+        except Failed as failed:
+            raise Refused(f"uv finds no packages that fit: {failed}") from None
+        asked = {name_of(text) for text in change.packages}
+        packages = [Package(name, [], version, name in asked) for name, version in sorted(versions.items())]
+    free = shutil.disk_usage(above).free
+    if size * (1 + _UNPACKED) > free:
+        raise Refused(f"{size * (1 + _UNPACKED) / 1e9:.1f} GB are needed in {above}, {free / 1e9:.1f} GB are free")
+    action = EnvironmentAction(
+        python=change.python,
+        version=told.version,
+        prefix=told.prefix,
+        folder=folder,
+        parents=parents,
+        packages=packages,
+        asked=list(change.packages),
+        seed=tool == "pip",
+        marker=f".hfdoctor-{place.token}",
+        listing=str(place.folder / "environment.json"),
+        tool=source.tool,
+        home=home,
+        cwd=cwd,
+        download_bytes=size,
+    )
+    action.__dict__["environ"] = dict(place.environ)
+    return action
+
+
+def _files(folder: str, marker: str) -> Iterator[tuple[str, os.stat_result]]:
+    """What is in an environment, compiled files left out: Python writes these whenever it runs."""
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(where, name))]
+        for name in [*names, *links]:
+            whole = os.path.join(where, name)
+            path = os.path.relpath(whole, folder)
+            if path == marker or name.endswith(".pyc"):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                yield path, os.lstat(whole)
+
+
+def _strange(made: list[_Made], folder: str, marker: str) -> list[Difference]:
+    """What is not as it was made: added, changed, taken away."""
+    known = {one.path: one for one in made}
+    strange = []
+    for path, found in _files(folder, marker):
+        one = known.pop(path, None)
+        whole = os.path.join(folder, path)
+        if one is None:
+            strange.append(Difference(whole, "not there", "added since"))
+        elif (found.st_size, found.st_mtime_ns) != (one.size, one.mtime_ns) and not stat.S_ISDIR(found.st_mode):
+            strange.append(Difference(whole, "as it was installed", "changed since"))
+    return [*strange, *(Difference(os.path.join(folder, path), "as it was installed", "gone") for path in known)]
