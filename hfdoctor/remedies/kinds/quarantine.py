@@ -52,6 +52,12 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
     def _name(self) -> str:
         return os.path.basename(self._plain)
 
+    def _is_the_one(self, found: os.stat_result) -> bool:
+        """Whether it is what was shown: a new file may get the number of the one that it replaced."""
+        if identity(found) != self.who or kind_of(found) != self.type:
+            return False
+        return self.type != "file" or (found.st_size, found.st_mtime_ns) == (self.size.bytes, self.mtime_ns)
+
     def look(self) -> Seen:
         """Where the thing is now."""
         kept = quarantine.holder(self.spots, self._name) is not None
@@ -62,6 +68,8 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
                 Seen("other", [Difference(what, "put away", "something new stands there")]) if stands else Seen("after")
             )
         if stands:
+            if not self._is_the_one(os.lstat(long_path(self._plain))):
+                return Seen("other", [Difference(what, "as it was when this was planned", "something else by now")])
             return Seen("between" if quarantine.begun(self.spots) else "before")
         return Seen("other", [Difference(what, "put away", "gone, and it is not in the quarantine")])
 
@@ -73,7 +81,7 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
             return
         with open_folder(os.path.dirname(self._plain), self.parent) as parent:
             found = parent.find(self._name)
-            if found is None or identity(found) != self.who or kind_of(found) != self.type:
+            if found is None or not self._is_the_one(found):
                 raise Refused(f"{shown(self.path)} is not any more what it was when this was planned: plan it again")
             quarantine.put(self.spots, parent, self._name)
 
