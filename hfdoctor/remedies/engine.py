@@ -225,14 +225,16 @@ def _take_back_one(
 
     for number in run.standing:
         action = run.begin.actions[number]
-        if (for_good := action.needs().for_good) and action.look().state != "before":
-            stays.append(for_good)
         tell(Record("undo", run=run.number, action=number))
         try:
+            if (for_good := action.needs().for_good) and action.look().state != "before":
+                stays.append(for_good)
             if any(action is one for one in doubtful):
                 _check_not_others(action)
             action.undo(progress, force=force)
         except (Refused, OSError) as error:
+            if was_closed and not run.undone and _holds(action):
+                tell(Record("end", run=run.number, how="done"))  # nothing of it was taken back
             raise Refused(
                 f"{name(run)} could not be taken back: {words_of(error)} (hfdoctor undo {run.number} tries it again)"
             ) from None
@@ -242,6 +244,13 @@ def _take_back_one(
     if silent is not None:
         raise silent
     return stays
+
+
+def _holds(action: Action) -> bool:
+    try:
+        return action.look().state == "after"
+    except (Refused, OSError):
+        return False
 
 
 def _tidy(journal: Journal, run: Run) -> None:
