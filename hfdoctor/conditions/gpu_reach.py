@@ -9,6 +9,7 @@ from ..facts.snapshot import Snapshot
 from . import torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 from .torch_gpu import Build, build_in_question, chosen_on_purpose, gpus, is_text, labels, sees_none, severity_of
+from .variable_steps import unset_variable
 from .visible_devices import Visible, visible
 
 #: who reads which variable; AMD's runtime reads NVIDIA's too
@@ -99,12 +100,13 @@ def _fail_variable(
         clues.append(Clue(s.gpu.torch, False, "torch_sees_none"))
     os_info = s.machine.os.maybe()
     windows = os_info is not None and os_info.system == "windows"
-    steps = [Step(says="unset_windows" if windows else "unset", fields=fields), Step(says="set_where")]
+    steps = [unset_variable(name, "unset_windows" if windows else "unset"), Step(says="set_where")]
     if left.trouble == "none":
         steps = [Step(says="ask_scheduler")]
     elif left.trouble not in ("empty", "minus-one") and cards:
-        steps.insert(1, Step(says="number_from_zero", fields=fields))
-    return Fail("variable", severity_of(goal), basis, clues, fields, Treatment("print-only", steps))
+        steps.append(Step(says="number_from_zero", fields=fields))
+    treatment = Treatment("print-only" if left.trouble == "none" else "confirm", steps)
+    return Fail("variable", severity_of(goal), basis, clues, fields, treatment)
 
 
 def _by_container(s: Snapshot, goal: Goal, build: Build) -> Fail | None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ntpath
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..facts.cache_paths import TRANSFORMERS_CACHE_VARIABLES, is_true
 from ..facts.snapshot import Snapshot
+from . import variable_steps
+from .changes import PutAway
+from .hub_setting_cures import QUOTES, bare, meant_address, meant_folder, meant_seconds
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
+from .variable_steps import set_variable, unset_variable
 
 #: variables that hold a folder or file, and whether the library expands ~ and $NAME in them
 PATHS = {
@@ -29,7 +33,6 @@ SWITCHES = r"HF_HUB_(?:OFFLINE|(?:DISABLE|ENABLE)_\w+)|TRANSFORMERS_OFFLINE"
 NUMBERS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 #: what a person writes who means "on"
 MEANT_ON = frozenset({"1", "on", "yes", "true", "y", "t", "enable", "enabled", "2"})
-QUOTES = "\"'\u201c\u201d\u2018\u2019`"
 
 
 def _hub_settings(s: Snapshot, goal: Goal) -> Verdict:
@@ -71,11 +74,23 @@ def _values(s: Snapshot) -> dict[str, str]:
 
 
 def _fail(
-    s: Snapshot, says: str, name: str, value: str, severity: Severity = "warning", remedy: str = "set_it", **more: Plain
+    s: Snapshot,
+    says: str,
+    name: str,
+    value: str,
+    steps: Sequence[Step],
+    severity: Severity = "warning",
+    **more: Plain,
 ) -> Fail:
     fields: dict[str, Plain] = {"name": name, "value": value, **more}
     clue = Clue(s.settings.variables, f"{name}={value}", "is_set", fields)
-    return Fail(says, severity, "derived", [clue], fields, Treatment("print-only", [Step(says=remedy, fields=fields)]))
+    return Fail(says, severity, "derived", [clue], fields, Treatment("confirm", steps))
+
+
+def _set_or_unset(name: str, meant: str, by_hand: str) -> list[Step]:
+    """Set the variable to what was certainly meant, if that is known, else let the person do it; or unset it."""
+    first = set_variable(name, meant) if meant else Step(says=by_hand, fields={"name": name})
+    return [first, unset_variable(name, "or_unset_variable")]
 
 
 def _places(s: Snapshot) -> Iterator[Fail]:
@@ -90,11 +105,23 @@ def _places(s: Snapshot) -> Iterator[Fail]:
             continue
         fields: dict[str, Plain] = {"path": path, "name": set_by}
         clue = Clue(s.hub.cache, path, kind, fields)
-        step = Step(says="make_room", fields=fields)
-        if set_by != "default":
-            step = Step(says="set_folder", fields=fields)
-        yield Fail("no_folder", "error", "observed", [clue], fields, Treatment("print-only", [step]))
+        treatment = _room(path, kind, set_by)
+        yield Fail("no_folder", "error", "observed", [clue], fields, treatment)
         return  # a file for HF_HOME is the reason for the cache below it
+
+
+def _room(path: str, kind: str, set_by: str) -> Treatment:
+    """Something else stands there: by default in the library's own place, or where the person's variable leads."""
+    fields: dict[str, Plain] = {"path": path, "name": set_by}
+    if set_by not in (*PLACES, *TRANSFORMERS_CACHE_VARIABLES):
+        if kind != "file":  # a link may lead to a disk that is not there just now, a file may be the person's
+            says = "link" if kind == "dangling-link" else "make_way"
+            return Treatment("print-only", [Step(says=says, fields=fields)])
+        return Treatment("confirm", [Step(says="make_room", fields=fields, change=PutAway(path))])
+    first = [Step(says="set_folder", fields=fields)]
+    if kind == "dangling-link":
+        first = [Step(says="link", fields=fields), Step(says="or_set_folder", fields=fields)]
+    return Treatment("confirm", [*first, unset_variable(set_by, "or_unset_variable")])
 
 
 def _paths(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
@@ -103,19 +130,28 @@ def _paths(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
         value = values.get(name)
         if value is None or (name == "HUGGINGFACE_HUB_CACHE" and "HF_HUB_CACHE" in values):
             continue
-        bare = value.strip().strip(QUOTES).strip()
+        meant = meant_folder(s, value)
+        steps = _set_or_unset(name, meant, "set_it")
         if value.strip() != value.strip().strip(QUOTES):
-            yield _fail(s, "quoted", name, value, better=bare)
+            yield _fail(s, "quoted", name, value, steps)
         elif value != value.strip():
-            yield _fail(s, "blanks", name, value, better=bare)
+            yield _fail(s, "blanks", name, value, steps)
         elif not value:
-            yield _fail(s, "empty", name, value, remedy="unset")
+            yield _fail(s, "empty", name, value, [unset_variable(name)])
         elif unknown := _unexpanded(s, name):
-            yield _fail(s, "unexpanded", name, value, missing=unknown)
+            yield _fail(s, "unexpanded", name, value, steps, missing=unknown)
         elif flavour is posixpath and re.match(r"[A-Za-z]:[\\/]", value):
-            yield _fail(s, "windows_path", name, value)
+            yield _fail(s, "windows_path", name, value, steps)
         elif not _is_absolute(flavour, value) and not (expands and value[0] in "~$%"):
-            yield _fail(s, "relative", name, value)
+            yield _fail(s, "relative", name, value, _set_or_unset(name, meant or _folder_there(s, name), "set_it"))
+
+
+def _folder_there(s: Snapshot, name: str) -> str:
+    """The folder that a relative path leads to from here, if it exists: then it is the one that was used so far."""
+    location = s.hub.cache.need()
+    if location.set_by == name and location.kind == "folder":
+        return location.path
+    return location.hf_home if location.hf_home_set_by == name and location.hf_home_kind == "folder" else ""
 
 
 def _unexpanded(s: Snapshot, name: str) -> str:
@@ -145,7 +181,9 @@ def _numbers(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
             int(value)
         except ValueError:
             if read is not None and name in read and not _imported(s):
-                yield _fail(s, "no_number", name, value, "error", "set_number")
+                yield _fail(
+                    s, "no_number", name, value, _set_or_unset(name, meant_seconds(value), "set_number"), "error"
+                )
 
 
 def _imported(s: Snapshot) -> bool:
@@ -159,11 +197,11 @@ def _imported(s: Snapshot) -> bool:
 def _switches(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
     offline = s.hub.offline.need()
     for name, value in sorted(values.items()):
-        if re.fullmatch(SWITCHES, name) and not is_true(value) and value.strip(QUOTES + " \t\r\n").lower() in MEANT_ON:
+        if re.fullmatch(SWITCHES, name) and not is_true(value) and bare(value).lower() in MEANT_ON:
             if name.endswith("_OFFLINE") and name != offline.variable:
                 continue  # the other one decides
             severity: Severity = "warning" if name == offline.variable else "note"
-            yield _fail(s, "not_on", name, value, severity, "set_on")
+            yield _fail(s, "not_on", name, value, _set_or_unset(name, "1", "set_it"), severity)
 
 
 def _not_read(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
@@ -177,7 +215,7 @@ def _not_read(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
         location = s.hub.cache.need()
         if read is None or name in read or _same(s, value, location.path):
             continue
-        fail = _fail(s, "not_read", name, value, remedy="use_instead", instead="HF_HUB_CACHE", path=location.path)
+        fail = _fail(s, "not_read", name, value, _carried_over(s, name, value), path=location.path)
         yield _with_reader(fail, Clue(by_transformers, name, "transformers_silent", {"name": name}), s)
         return
     name = "HF_HUB_CACHE"
@@ -185,8 +223,29 @@ def _not_read(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
         read = s.hub.variables_read.or_absent()
         location = s.hub.cache.need()
         if read is not None and name not in read and not _same(s, values[name], location.path):
-            fail = _fail(s, "not_read", name, values[name], remedy="use_instead", instead="HF_HOME", path=location.path)
+            steps = [Step(says="use_instead", fields={"instead": "HF_HOME", "value": values[name]})]
+            meant = meant_folder(s, values[name])
+            if "HUGGINGFACE_HUB_CACHE" in read and meant:  # the older name of the very same setting
+                steps = [set_variable("HUGGINGFACE_HUB_CACHE", meant), *_left_behind(s)]
+            fail = _fail(s, "not_read", name, values[name], steps, path=location.path)
             yield _with_reader(fail, Clue(s.hub.variables_read, name, "hub_silent", {"name": name}), s)
+
+
+def _carried_over(s: Snapshot, name: str, value: str) -> list[Step]:
+    """The value under the name that is read; or the variable that nobody reads goes, and everything stays as it is."""
+    meant = meant_folder(s, value)
+    unset = unset_variable(name, "or_unset_unread", path=s.hub.cache.need().path)
+    if not meant:
+        return [Step(says="use_instead", fields={"instead": "HF_HUB_CACHE", "value": value}), unset]
+    return [set_variable("HF_HUB_CACHE", meant), unset_variable(name), *_left_behind(s), unset]
+
+
+def _left_behind(s: Snapshot) -> list[Step]:
+    """Models that lie where the cache is now are not moved by a variable."""
+    health = s.hub.health.maybe()
+    if health is None or not health.files:
+        return []
+    return [Step(says="left_behind", fields={"path": s.hub.cache.need().path})]
 
 
 def _with_reader(fail: Fail, reader: Clue, s: Snapshot) -> Fail:
@@ -204,7 +263,7 @@ def _contradictions(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
 
 
 def _contradiction(s: Snapshot, says: str, wins: str, new: str, loses: str, old: str) -> Fail:
-    fail = _fail(s, says, wins, new, "note", "unset_other", other=loses)
+    fail = _fail(s, says, wins, new, [unset_variable(loses)], "note", other=loses)
     fail.clues = [
         *fail.clues,
         Clue(s.settings.variables, f"{loses}={old}", "is_set", {"name": loses, "value": old}),
@@ -217,13 +276,15 @@ def _endpoint(s: Snapshot, values: Mapping[str, str]) -> Iterator[Fail]:
     if value is None:
         return
     if not s.hub.endpoint.need().strip():
-        yield _fail(s, "empty_endpoint", "HF_ENDPOINT", value, remedy="unset")
+        yield _fail(s, "empty_endpoint", "HF_ENDPOINT", value, [unset_variable("HF_ENDPOINT")])
     elif not value:
         return  # releases before 0.30 take nothing for the default
     elif value != value.strip(QUOTES + " \t\r\n") or not re.match(r"https?://[^/\s:]", value, re.IGNORECASE):
-        yield _fail(s, "no_address", "HF_ENDPOINT", value, remedy="set_address")
+        yield _fail(
+            s, "no_address", "HF_ENDPOINT", value, _set_or_unset("HF_ENDPOINT", meant_address(value), "set_address")
+        )
     elif re.fullmatch(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/+[^/].*", value, re.IGNORECASE):
-        yield _fail(s, "address_with_path", "HF_ENDPOINT", value, remedy="unset")
+        yield _fail(s, "address_with_path", "HF_ENDPOINT", value, [unset_variable("HF_ENDPOINT")])
 
 
 def _same(s: Snapshot, one: str, other: str) -> bool:
@@ -239,6 +300,7 @@ HUB_SETTINGS = Condition(
     reads=("settings", "hub", "machine", "packages"),
     detect=_hub_settings,
     words={
+        **variable_steps.WORDS,
         "none_set": "no variable of the Hugging Face libraries is set",
         "is_set": "{name} is set to [{value}]",
         "quoted": "{name} has quotes around the path: the library takes them for part of the folder's name",
@@ -262,14 +324,16 @@ HUB_SETTINGS = Condition(
         "empty_endpoint": "HF_ENDPOINT is set to nothing: the library then has no address to connect to",
         "no_address": "HF_ENDPOINT is no web address: every download fails",
         "address_with_path": "HF_ENDPOINT must be the address alone: with a path after it every download fails",
-        "set_it": "set {name} to the full path of a folder, without quotes, or unset it",
+        "set_it": "set {name} to the full path of a folder, without quotes",
         "set_folder": "set {name} to a folder",
+        "or_set_folder": "or set {name} to another folder",
         "make_room": "move {path} away; the library makes the folder",
-        "set_number": "set {name} to a whole number of seconds, or unset it",
-        "set_on": "set {name}=1",
+        "make_way": "find the file in that path and move it away; the library makes the folders",
+        "link": "see where the link {path} leads: if to a disk that is not mounted, mount it",
+        "set_number": "set {name} to a whole number of seconds",
         "use_instead": "set {instead} to [{value}]",
-        "unset": "unset {name}",
-        "unset_other": "unset {other}",
-        "set_address": "set HF_ENDPOINT to an address that begins with https://, without quotes, or unset it",
+        "left_behind": "what lies in {path} stays there: move it along, or it is downloaded again",
+        "or_unset_unread": "or unset {name} alone: models stay in {path}",
+        "set_address": "set HF_ENDPOINT to an address that begins with https://, without quotes",
     },
 )

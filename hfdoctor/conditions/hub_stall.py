@@ -13,6 +13,10 @@ from .install_steps import install_like
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 from .requirement_lines import fits
 from .seen_hub import WORDS, clues, failed_for, fetched, fields_of, hub_stage, worked
+from .variable_steps import set_variable
+
+#: seconds without a byte; the library's own is 10
+MORE_TIME = "60"
 
 
 def _stall(s: Snapshot, goal: Goal) -> Verdict:
@@ -28,10 +32,11 @@ def _stall(s: Snapshot, goal: Goal) -> Verdict:
 def _seen(s: Snapshot, stage: StageRun) -> Fail:
     fields = fields_of(s, stage)
     xet = bool(s.packages.installed().get("hf-xet")) if s.packages.distributions.known else False
-    steps = [Step(says="without_xet")] if xet else []
-    steps.append(Step(says="proxy_between" if fields["proxy"] else "between", fields=fields))
-    steps.append(Step(says="more_time"))
-    return Fail("hangs", "error", "observed", clues(s, stage), fields, Treatment("print-only", steps))
+    steps = [set_variable("HF_HUB_DISABLE_XET", "1", "without_xet")] if xet else []
+    way = "proxy_between" if fields["proxy"] else "between"
+    steps.append(Step(says=f"or_{way}" if xet else way, fields=fields))
+    steps.append(set_variable("HF_HUB_DOWNLOAD_TIMEOUT", MORE_TIME, "more_time"))
+    return Fail("hangs", "error", "observed", clues(s, stage), fields, Treatment("confirm", steps))
 
 
 def _suspected(s: Snapshot) -> Verdict:
@@ -63,7 +68,7 @@ def _suspected(s: Snapshot) -> Verdict:
         Clue(s.hub.health, health.incomplete, "remains", fields),
     ]
     newer = Step(install_like(s, row.package, row.cure), "newer", network=True)
-    treatment = Treatment("confirm", [newer, Step(says="or_switch_off", fields=fields)])
+    treatment = Treatment("confirm", [newer, set_variable(row.switch, "1", "or_switch_off", **fields)])
     return Fail("stalls", "note", "table", shown, fields, treatment, len(shown))
 
 
@@ -78,10 +83,12 @@ HUB_STALL = Condition(
         **WORDS,
         "other_reason": "the download ended for another reason",
         "hangs": "{host} accepts the connection and then sends nothing",
-        "without_xet": "set HF_HUB_DISABLE_XET=1: some proxies and firewalls hold the xet protocol up",
+        "without_xet": "set {name}={wanted}: some proxies and firewalls hold the xet protocol up",
         "between": "try it on another network: if it works there, something on this one holds large answers back",
+        "or_between": "or try it on another network: if it works there, something on this one holds large answers back",
+        "or_proxy_between": "or try it past the proxy {proxy}, or ask who runs it whether it holds large answers back",
         "proxy_between": "try it past the proxy {proxy}, or ask who runs it whether it holds large answers back",
-        "more_time": "on a slow line give the library more time: HF_HUB_DOWNLOAD_TIMEOUT=60 (seconds without a byte)",
+        "more_time": "or, on a slow line, give the library more time: {name}={wanted} (seconds without a byte)",
         "not_installed": "{package} is not installed: files are fetched in the plain way",
         "not_used": "the installed huggingface_hub does not use {package}",
         "switched_off": "{switch} is set: files are fetched in the plain way",

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from ..facts.fact import Fact
 from ..facts.sections.network import WHY, Contact
-from ..facts.sections.settings import CertificateSetting
+from ..facts.sections.settings import CertificateSetting, Variable
 from ..facts.sections.smoke import StageRun
 from ..facts.snapshot import Snapshot
-from . import seen_hub
-from .clients import Proxy, hub_bundles, hub_uses_httpx, old_httpx, pip_bundle, proxies, socks, stops_hub, stops_pip
+from . import seen_hub, variable_steps
+from .changes import PackageChange
+from .clients import (
+    Proxy,
+    hub_bundles,
+    hub_uses_httpx,
+    old_httpx,
+    pip_bundle,
+    proxies,
+    socks,
+    stops_hub,
+    stops_pip,
+    trouble_of,
+)
+from .hub_setting_cures import bare
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .outstanding import missing
+from .variable_steps import set_variable, unset_variable
 
 #: Contact.why of a certificate that was not accepted
 CERTIFICATE = ("certificate", "certificate-name", "certificate-date", "bundle")
@@ -143,7 +157,10 @@ def _bundle_fail(s: Snapshot, goal: Goal, entry: CertificateSetting, programs: l
     severity: Severity = "error" if "huggingface_hub" in programs or missing(s, goal) else "warning"
     clue = Clue(s.settings.certificates, entry.path, says.get(entry.state, "is_no_certificate"), fields)
     steps = [Step(says="put_right", fields=fields), Step(says="unset", fields=fields)]
-    return Fail("useless", severity, "derived", [clue], fields, Treatment("print-only", steps))
+    if entry.name.startswith("pip "):  # a line in pip's configuration
+        return Fail("useless", severity, "derived", [clue], fields, Treatment("print-only", steps))
+    steps[1] = unset_variable(entry.name, "unset")
+    return Fail("useless", severity, "derived", [clue], fields, Treatment("confirm", steps))
 
 
 def _unchecked(s: Snapshot) -> Fail | None:
@@ -233,10 +250,24 @@ def _wrong_proxy(s: Snapshot, goal: Goal, proxy: Proxy) -> Fail | None:
     if not trouble:
         trouble = "no_socks4" if proxy.value.lower().startswith("socks4") else "no_socks"
     clue = Clue(s.settings.variables, proxy.value, trouble, fields)
-    steps = [Step(says="mend_proxy", fields=fields), Step(says="unset_proxy", fields=fields)]
+    return Fail("wrong_proxy", severity, "derived", [clue], fields, _proxy_cure(s, proxy, trouble, programs, fields))
+
+
+def _proxy_cure(s: Snapshot, proxy: Proxy, trouble: str, programs: list[str], fields: dict[str, Plain]) -> Treatment:
+    """What is certain is done (a value in quotes); what only the person knows is theirs."""
+    meant = bare(proxy.value)
+    if trouble in ("quoted", "blank_before", "blank_after") and not trouble_of(Variable(proxy.name, meant)):
+        steps = [set_variable(proxy.name, meant)]
+        if steps[0].change is not None:
+            return Treatment("confirm", [*steps, unset_variable(proxy.name, "unset_proxy")])
+    chosen = s.target.chosen.maybe()
     if socks(proxy) and trouble == "no_socks":
-        steps = [Step(says="http_proxy", fields=fields), Step(says="socks_packages", fields=fields)]
-    return Fail("wrong_proxy", severity, "derived", [clue], fields, Treatment("print-only", steps))
+        names = tuple({"pip": "PySocks", "huggingface_hub": "socksio"}[program] for program in programs)
+        # without a command in it: pip itself has no way to the index then, uv does
+        change = PackageChange(chosen.python, names) if chosen else None
+        add = Step(says="socks_packages", fields=fields, network=True, change=change)
+        return Treatment("confirm" if change else "print-only", [Step(says="http_proxy", fields=fields), add])
+    return Treatment("print-only", [Step(says="mend_proxy", fields=fields), Step(says="unset_proxy", fields=fields)])
 
 
 def _fetching_unanswered(s: Snapshot, stage: StageRun) -> Fail:
@@ -292,6 +323,7 @@ NETWORK_UNREACHABLE = Condition(
     detect=_network_unreachable,
     words={
         **seen_hub.WORDS,
+        **variable_steps.WORDS,
         "proxy_itself": "see whether the proxy {proxy} is the right one, and runs",
         "nothing_set": "no proxy is set; whether the servers answer is tried with --online",
         "wrong_proxy": "{name} is not a proxy that {programs} can use: nothing can be downloaded",
@@ -309,7 +341,7 @@ NETWORK_UNREACHABLE = Condition(
         "mend_proxy": "set {name} to http://HOST:PORT without quotes and blanks; write odd letters as %XX",
         "unset_proxy": "or unset {name} if no proxy is needed",
         "http_proxy": "let {name} name the proxy's HTTP port instead (many have both): http://HOST:PORT",
-        "socks_packages": "or install {packages} where there is another way to the index (uv speaks SOCKS itself)",
+        "socks_packages": "or install {packages} with uv, which speaks SOCKS itself; pip needs another way",
         "no_answer": "{url} cannot be reached: {why}",
         "ended_with": "connecting to {url} ended with: {error}",
         "through": "the proxy {proxy} was used",

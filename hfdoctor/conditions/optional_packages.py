@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from ..facts.snapshot import Snapshot
+from .changes import VariableChange
 from .closure import closure_of
 from .install_steps import install
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
 from .requirement_lines import fits, normalised
 from .seen_stages import Seen, cause, failures
+from .variable_steps import unset_variable
 
 _NO_MODULE = re.compile(r"No module named '(\w+)")
 _REQUIRES_LIBRARY = re.compile(
@@ -101,7 +103,10 @@ def _hf_transfer(s: Snapshot, goal: Goal) -> Verdict:
         Clue(s.settings.variables, value, "is_set", fields),
         Clue(s.packages.distributions, f"huggingface-hub {hub.version}", "needs", fields),
     ]
-    steps = [Step(install(s, ["hf_transfer"]), "add_transfer", network=True), Step(says="or_unset", fields=fields)]
+    steps = [
+        Step(install(s, ["hf_transfer"]), "add_transfer", network=True),
+        unset_variable(HF_TRANSFER, "or_unset", **fields),
+    ]
     return Fail("raises", "warning", "table", clues, fields, Treatment("confirm", steps), len(clues))
 
 
@@ -146,7 +151,7 @@ def _keras3(s: Snapshot, goal: Goal) -> Verdict:
     # it asks for the distribution "tensorflow", and would bring that one beside another build
     flags = [] if tensorflow == "tensorflow" else ["--no-deps"]
     add = Step(install(s, ["tf-keras"], *flags), "add_tf_keras", network=True)
-    steps = [add, Step(says="or_without", fields=fields)]
+    steps = [add, Step(says="or_without", fields=fields, change=VariableChange("USE_TF", "0"))]
     for trial in s.packages.imports.maybe() or ():
         if "installed version of Keras is Keras 3" in f"{trial.message}\n{trial.stderr}":
             clues.insert(0, Clue(s.packages.imports, trial.package, "seen", {"package": trial.package}))

@@ -9,8 +9,10 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from ..facts.sections.packages import Distribution
 from ..facts.sections.target import Shadow, Start
 from ..facts.snapshot import Snapshot
+from .changes import PutAway
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .seen_imports import may_be_error
+from .variable_steps import unset_variable
 
 #: modules that "import transformers" or "import torch" cannot do without, beside themselves
 CORE = {"torch": ("torch",), "transformers": ("numpy", "tokenizers", "safetensors", "huggingface_hub")}
@@ -37,22 +39,31 @@ def _stopped(s: Snapshot, start: Start) -> Fail:
     if start.trouble == "settings":
         if not start.culprit:
             clue = Clue(s.target.start, "PYTHON*", "starts_without_all")
-            return Fail(
-                "variables", "error", "observed", [clue], fields, Treatment("confirm", [Step(says="unset_all")])
-            )
+            steps = [Step(says="unset_all"), *(unset_variable(name) for name in _python_variables(s))]
+            return Fail("variables", "error", "observed", [clue], fields, Treatment("confirm", steps))
         value = s.settings.variable(start.culprit) if s.settings.variables.known else None
         clues = [Clue(s.target.start, start.culprit, "starts_without", fields)]
         if value is not None:
             clues.append(Clue(s.settings.variables, value, "is_set_to", {"culprit": start.culprit, "value": value}))
-        step = Step(says="unset", fields=fields)
+        step = unset_variable(start.culprit, "unset", **fields)
         return Fail("variable", "error", "observed", clues, fields, Treatment("confirm", [step]))
     if not start.culprit:
         clue = Clue(s.target.start, start.trouble, "starts_without_site", fields)
         step = Step([python, "-v", "-c", "pass"], "watch")
         return Fail("startup", "error", "observed", [clue], fields, Treatment("print-only", [step]))
     clue = Clue(s.target.start, start.culprit, "culprit_does", fields)
-    step = Step(says="move_away", fields=fields)
-    return Fail("startup_file", "error", "observed", [clue], fields, Treatment("print-only", [step]))
+    steps = [Step(says="install_again", fields=fields), _away(start.culprit)]
+    return Fail("startup_file", "error", "observed", [clue], fields, Treatment("confirm", steps))
+
+
+def _away(path: str) -> Step:
+    return Step(says="or_away", fields={"path": path}, change=PutAway(path))
+
+
+def _python_variables(s: Snapshot) -> list[str]:
+    """The variables that steer Python. A secret of that name is none of them, and is not for hfdoctor to touch."""
+    entries = s.settings.variables.maybe() or []
+    return [entry.name for entry in entries if entry.name.upper().startswith("PYTHON") and not entry.secret]
 
 
 def _broken_startup_files(s: Snapshot) -> list[Fail]:
@@ -61,14 +72,14 @@ def _broken_startup_files(s: Snapshot) -> list[Fail]:
         if entry.error.startswith("line "):
             fields: dict[str, Plain] = {"path": entry.path, "error": entry.error}
             clue = Clue(s.target.pth_files, entry.path, "printed", fields)
-            step = Step(says="mend_pth", fields=fields)
-            fails.append(Fail("pth", "warning", "observed", [clue], fields, Treatment("print-only", [step])))
+            steps = [Step(says="mend_pth", fields=fields), _away(entry.path)]
+            fails.append(Fail("pth", "warning", "observed", [clue], fields, Treatment("confirm", steps)))
     for module in s.target.startup_modules.need():
         if module.error:
             fields = {"path": module.path, "error": module.error, "name": module.name}
             clue = Clue(s.target.startup_modules, module.path, "printed", fields)
-            step = Step(says="mend_module", fields=fields)
-            fails.append(Fail("module", "warning", "observed", [clue], fields, Treatment("print-only", [step])))
+            steps = [Step(says="mend_module", fields=fields), _away(module.path)]
+            fails.append(Fail("module", "warning", "observed", [clue], fields, Treatment("confirm", steps)))
     return fails
 
 
@@ -111,7 +122,16 @@ def _foreign(s: Snapshot, folder: str, found: list[tuple[Shadow, str, Severity]]
     ]
     fields: dict[str, Plain] = {"folder": folder, "modules": ", ".join(entry.module for entry, _, _ in found[:5])}
     step = Step(says="leave_out", fields=fields)
+    if _nothing_else_on_path(s, folder):
+        step = unset_variable("PYTHONPATH", "unset_path", **fields)
     return Fail("pythonpath", severity, "derived", clues, fields, Treatment("confirm", [step]), examined=len(found))
+
+
+def _nothing_else_on_path(s: Snapshot, folder: str) -> bool:
+    """Whether PYTHONPATH names this folder alone: then it can go as a whole."""
+    value = s.settings.variable("PYTHONPATH") if s.settings.variables.known else None
+    parts = [part for part in (value or "").split(";" if s.windows is not None else ":") if part]
+    return bool(parts) and all(_flavour(s)(part) == _flavour(s)(folder) for part in parts)
 
 
 def _own_version(s: Snapshot, module: str, foreign: str) -> str:
@@ -150,20 +170,23 @@ PYTHON_SETTINGS = Condition(
         "is_set_to": "{culprit} is set to {value}",
         "unset": "remove the variable {culprit} from your settings and open a new terminal",
         "unset_all": "remove the variables whose names begin with PYTHON and open a new terminal",
+        "unset_variable": "unset {name}",
         "startup_file": "{python} does not start because of the start-up file {culprit}",
         "culprit_does": "tried alone, it {how}",
         "startup": "{python} does not start because of one of its start-up files",
         "starts_without_site": "it starts when it is told not to read them (python -S)",
         "watch": "see which file it reads last",
-        "move_away": "move {culprit} out of the way, or install the package that it belongs to again",
+        "install_again": "if {culprit} belongs to a package, install that again",
+        "or_away": "or move {path} out of the way",
         "pth": "the start-up file {path} fails at every start of Python",
         "module": "the start-up module {name} fails at every start of Python",
         "printed": "{path}: {error}",
-        "mend_pth": "install the package that {path} belongs to again, or remove the file",
-        "mend_module": "mend or remove {path}",
+        "mend_pth": "install the package that {path} belongs to again",
+        "mend_module": "mend {path}",
         "pythonpath": "PYTHONPATH puts {folder} before this Python's own packages: {modules}",
         "comes_from": "{module} {version} comes from {folder}, {why}",
         "leave_out": "take {folder} out of PYTHONPATH and open a new terminal",
+        "unset_path": "take the variable PYTHONPATH away, which names only that folder, and open a new terminal",
     },
 )
 
