@@ -93,7 +93,11 @@ def finish_child(child: subprocess.Popen[bytes], timeout_s: float, stdin: bytes 
         child.stdin.close()
     except OSError:
         pass  # it ended without reading
-    timed_out = not _ends_within(child, timeout_s)
+    try:
+        timed_out = not _ends_within(child, timeout_s)
+    except BaseException:  # Ctrl-C reaches us alone: the child leads a group of its own
+        kill_group(child)
+        raise
     kill_group(child)  # also what an ended child left running: it would hold our pipes open
     for reader in readers:
         reader.join(1.0)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +16,9 @@ from typing import Any
 import pytest
 
 from hfdoctor.conditions.changes import Command, GitChange
+from hfdoctor.facts.child import run_child
+from hfdoctor.remedies import durable
+from hfdoctor.remedies import journal as journal_module
 from hfdoctor.remedies.action import Progress, Refused, Seen
 from hfdoctor.remedies.engine import begin, carry_out, recover_all, take_back
 from hfdoctor.remedies.journal import Record
@@ -115,11 +123,9 @@ def test_an_interrupt_while_the_journal_is_written(
     machine: SmallMachine, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     """Ctrl-C comes when a record is on the disk, and nobody noted it."""
-    from hfdoctor.remedies import journal as journal_module
-
     before = machine.looks()
     calls = 0
-    real = journal_module.settle
+    real = durable.settle
 
     def settle(handle: int) -> None:
         nonlocal calls
@@ -325,3 +331,18 @@ def test_nothing_is_done_twice(machine: SmallMachine) -> None:
         assert (config.stat().st_ino, config.stat().st_mtime_ns) == (seen.st_ino, seen.st_mtime_ns)
     records = [line.split(b'"what":"')[1].split(b'"')[0] for line in machine.journal().path.read_bytes().splitlines()]
     assert records.count(b"start") == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_ends_what_was_started(tmp_path: Path) -> None:
+    """It reaches hfdoctor alone; what it runs must not go on while it is rolled back."""
+    code = f"import time; time.sleep(1.5); open({str(tmp_path / 'late')!r}, 'w')"
+    began = time.monotonic()
+    main = threading.main_thread().ident
+    assert main
+    threading.Timer(0.4, signal.pthread_kill, (main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_child([sys.executable, "-c", code], 30.0)
+    assert time.monotonic() - began < 1.4
+    time.sleep(1.6)
+    assert not list(tmp_path.iterdir())

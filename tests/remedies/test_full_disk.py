@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hfdoctor.remedies import durable
 from hfdoctor.remedies import journal as journal_module
 from hfdoctor.remedies.action import Refused
 from hfdoctor.remedies.engine import carry_out, recover_all
@@ -135,7 +136,7 @@ def test_a_disk_that_fails_while_it_is_waited_for(
     """The record may be on the disk or not: neither is believed."""
     before = machine.looks()
     calls = 0
-    real = journal_module.settle
+    real = durable.settle
 
     def settle(handle: int) -> None:
         nonlocal calls
