@@ -63,7 +63,8 @@ class Session(msgspec.Struct):
         if dry_run:
             lines += [fixed(fix, "planned", "", choice) for fix, choice in pairs]
         elif pairs:
-            lines += self._do(pairs, report, person, yes)
+            done = self._do(pairs, report, person, yes)
+            lines += done if yes else self._offer_without(done, pairs, report, snapshot, person)
         if not dry_run and not yes:
             lines += self._guided(person, lines, report)
         left_out = [one.condition for one in report.failed() if one.severity == "note"] if yes and not named else []
@@ -183,6 +184,30 @@ class Session(msgspec.Struct):
                 click.echo("What was being done is taken back; `hfdoctor undo --list` shows what was done.", err=True)
                 raise
         return [one.line for one in everything]
+
+    def _offer_without(
+        self,
+        done: list[Fixed],
+        pairs: Sequence[tuple[Fix, Choice]],
+        report: Report,
+        snapshot: Snapshot,
+        person: Person,
+    ) -> list[Fixed]:
+        """Where Windows' question was answered with no: the ways without an administrator, asked about again."""
+        refused = [
+            (line, fix.finding)
+            for line, (fix, choice) in zip(done, pairs, strict=True)
+            if line.outcome == "refused" and choice.needs().administrator
+        ]
+        if not refused:
+            return done
+        for line, _ in refused:
+            self.tell(*words.outcome_lines(line, self.width))
+        self.tell("", "Without an administrator there is:", "")
+        lines: list[Fixed] = [line for line in done if all(line is not one for one, _ in refused)]
+        without = Appetite(administrator=False)
+        again = self._ask([finding for _, finding in refused], snapshot, person, without, lines)
+        return lines + (self._do(again, report, person, False) if again else [])
 
     def _look_afresh(self, environ: Mapping[str, str], target: str) -> tuple[Snapshot, Report]:
         snapshot = observe_afresh(

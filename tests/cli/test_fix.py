@@ -250,3 +250,41 @@ def few_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_no_to_windows_question_brings_the_other_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a person meets on Windows only: there is no such question on this system."""
+    import msgspec
+
+    from hfdoctor.cli import fixing
+    from hfdoctor.conditions.engine import diagnose
+    from hfdoctor.remedies.action import Needs
+    from hfdoctor.remedies.outcome import Fixed, fixed
+    from hfdoctor.remedies.plan import Choice, Fix, Person
+    from tests import recorded
+
+    class AsksWindows(Choice):
+        def needs(self) -> Needs:
+            return Needs(administrator=True)
+
+    report = diagnose(recorded.load("shared-memory-tiny"))
+    finding = report.failed()[0]
+    first, second = AsksWindows("the registry", True), Choice("a short environment", True)
+    fix = Fix(finding, [first, second])
+    session = fixing.Session(None, False, False, 60.0, "text", False, True)
+    did: list[str] = []
+
+    def ask(self: Any, findings: Any, snapshot: Any, person: Any, appetite: Any, lines: list[Fixed]) -> Any:
+        assert findings == [finding] and appetite.administrator is False
+        return [(fix, second)]
+
+    def do(self: Any, pairs: Any, report: Any, person: Any, yes: bool) -> list[Fixed]:
+        did.append(pairs[0][1].text)
+        return [fixed(fix, "fixed", "", pairs[0][1])]
+
+    monkeypatch.setattr(fixing.Session, "_ask", ask)
+    monkeypatch.setattr(fixing.Session, "_do", do)
+    refused = msgspec.structs.replace(fixed(fix, "refused", "you said no", first))
+    person = Person({}, tmp_path, tmp_path)
+    lines = session._offer_without([refused], [(fix, first)], report, recorded.build("linux"), person)
+    assert did == ["a short environment"] and [line.outcome for line in lines] == ["fixed"]
