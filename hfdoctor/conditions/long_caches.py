@@ -7,6 +7,9 @@ from ..facts.snapshot import Snapshot
 from .model import Clue, Plain
 from .path_lengths import FILE_LIMIT, FOLDER_LIMIT, Reach, drive_of_home, reach
 
+#: a path that begins so is taken as it is and has no limit
+NO_LIMIT = ("\\\\?\\", "\\\\.\\")
+
 #: the folder of the shortest model that there can be: the hub keeps each snapshot in one, named by a commit
 SHORTEST_SNAPSHOT = "models--x/snapshots/" + 40 * "0"
 #: the source of one compiled function: two letters of its hash, then the hash (torch/_inductor/codecache.py)
@@ -21,7 +24,7 @@ def too_deep_for_models(s: Snapshot) -> Reach | None:
     what is in them, without one. None where it fits or where the cache is not known.
     """
     cache = s.hub.cache.maybe()
-    if cache is None or not cache.path:
+    if cache is None or not cache.path or cache.literal.startswith(NO_LIMIT):
         return None
     found = reach(cache.path, SHORTEST_SNAPSHOT, FOLDER_LIMIT)
     return found if found.over > 0 else None
@@ -30,7 +33,7 @@ def too_deep_for_models(s: Snapshot) -> Reach | None:
 def too_long_in_cache(s: Snapshot) -> Reach | None:
     """The longest cached file, where Python cannot open it. None where it can, or where nothing is known of it."""
     cache, health = s.hub.cache.maybe(), s.hub.health.maybe()
-    if cache is None or health is None or not health.longest_file:
+    if cache is None or cache.literal.startswith(NO_LIMIT) or health is None or not health.longest_file:
         return None
     found = reach(cache.path, health.longest_file, FILE_LIMIT)
     return found if found.over > 0 else None
@@ -39,7 +42,7 @@ def too_long_in_cache(s: Snapshot) -> Reach | None:
 def too_deep_for_compiled(s: Snapshot) -> Reach | None:
     """What torch.compile writes below the folder that the person chose for it, where that does not fit."""
     folder = s.settings.variable(INDUCTOR) if s.settings.variables.known else None
-    if not folder:
+    if not folder or folder.startswith(NO_LIMIT):
         return None
     found = reach(folder, COMPILED, FILE_LIMIT)
     return found if found.over > 0 else None

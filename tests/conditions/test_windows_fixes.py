@@ -110,6 +110,12 @@ class TestLongPaths:
         if outcome == "fail":
             assert "248 characters, Windows allows 247" in finding.summary
 
+    def test_a_path_that_is_taken_as_it_is_has_no_limit(self) -> None:
+        snapshot = recorded.load("windows-long-path-deep-cache")
+        snapshot.hub.cache.need().literal = "\\\\?\\" + snapshot.hub.cache.need().path
+        (finding,) = diagnose(snapshot, None, Policy(select=frozenset({"windows-long-path"}))).findings
+        assert finding.outcome != "fail"
+
     def test_a_cache_with_a_variable_of_its_own_keeps_it(self) -> None:
         snapshot = recorded.load("windows-long-path-deep-cache")
         for place in snapshot.storage.places.need():

@@ -23,13 +23,20 @@ def test_copies_and_their_damage(machine: WindowsMachine) -> None:
     home = machine.scratch / "\ubaa8\ub378 \ubcf4\uad00"
     cache = make_cache(home, HF_HUB_DISABLE_SYMLINKS="1")
     environ = {"HF_HOME": windows_path(cache.parent), "HF_TOKEN": '"hf_xxx"', "hf_hub_offline": "true"}
-    (healthy,) = machine.run(hfdoctor("snapshot", environ=environ))
+    tool = machine.scratch / "\ub3c4\uad6c"
+    tool.mkdir()
+    (tool / "git.exe").write_bytes(b"MZ")
+    (healthy,) = machine.run(hfdoctor("snapshot", environ={**environ, "PATH": f"C:\\gone;{windows_path(tool)}"}))
     assert healthy.code == 0, healthy.stderr
     hub = healthy.report["hub"]
     assert hub["cache"]["value"]["path"] == windows_path(cache)
     assert hub["cache"]["value"]["set_by"] == "HF_HOME"
     health = hub["health"]["value"]
     assert (health["repos"], health["copies"], health.get("troubles_total", 0)) == (3, 13, 0)
+    longest = max((str(path.relative_to(cache)) for path in cache.glob("*/snapshots/**/*") if path.is_file()), key=len)
+    assert len(health["longest_file"]) == len(longest)
+    assert (cache / health["longest_file"].replace("\\", "/")).is_file()
+    assert healthy.report["windows"]["git"]["value"].lower() == windows_path(tool / "git.exe").lower()
     assert hub["lock"]["value"]["ok"] is True
     assert hub["offline"]["value"] == {"on": True, "variable": "HF_HUB_OFFLINE", "value": "true"}
     assert hub["token"]["value"]["oddities"] == ["quoted", "placeholder"]
