@@ -24,6 +24,7 @@ from hfdoctor.remedies.engine import begin, carry_out
 from hfdoctor.remedies.journal import Journal
 from hfdoctor.remedies.plan import Appetite, Choice, Person, plan_finding
 from hfdoctor.remedies.undoing import last_fix, undo
+from tests import recorded
 
 
 class Machine(msgspec.Struct):
@@ -51,8 +52,8 @@ class Machine(msgspec.Struct):
         return Journal(self.home / "state" / "hfdoctor")
 
     def observe(self, *, storage: bool = False, environ: Mapping[str, str] | None = None) -> Snapshot:
-        """What the doctor sees of the cache, and of the disks."""
-        snapshot = Snapshot()
+        """What the doctor sees of the cache; with ``storage`` of the disks, too, and all else is a healthy machine."""
+        snapshot = recorded.build("linux") if storage else Snapshot()
         folders = [str(self.library)] if self.library else [folder for folder in sys.path if folder]
         snapshot.target.sys_path = known(folders)
         snapshot.target.chosen = known(Chosen(sys.executable, "the tests' own"))
@@ -94,13 +95,13 @@ class Machine(msgspec.Struct):
 
 
 def listing(folder: Path) -> dict[str, tuple[str, int, str]]:
-    """Every entry below ``folder`` with its kind, its time (ns; of files and links) and its content's hash or target."""
+    """Every entry below ``folder``: its kind, its time (ns; of files and links) and its content's hash or target."""
     found = {}
     for path in sorted(folder.rglob("*")):
         info = path.lstat()
         name = path.relative_to(folder).as_posix()
         if stat.S_ISLNK(info.st_mode):
-            found[name] = ("link", info.st_mtime_ns, os.readlink(path))
+            found[name] = ("link", info.st_mtime_ns, str(path.readlink()))
         elif stat.S_ISDIR(info.st_mode):
             found[name] = (f"folder {stat.S_IMODE(info.st_mode):o}", 0, "")
         else:

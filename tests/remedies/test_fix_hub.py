@@ -14,7 +14,7 @@ import pytest
 from hfdoctor.conditions.cache import CACHE_CORRUPT, GIT_LFS_POINTER
 from hfdoctor.conditions.model import Condition
 from hfdoctor.facts.probes.hub_cache import scan_cache
-from hfdoctor.remedies.action import Refused
+from hfdoctor.remedies.action import Refused, quiet
 from tests.facts.hub_caches import SHARE, install, make_cache, run_python
 from tests.facts.hub_server import MODEL, hub
 from tests.facts.test_hub_scan import DAMAGES, TINY, blob, cut, damage_pointer
@@ -154,7 +154,7 @@ def test_files_in_the_store_of_all_models(machine: Machine) -> None:
     run_python(SHARE, machine.home)
     cache = machine.cache
     files = snapshot(cache)
-    name = os.path.basename(files.joinpath("model.safetensors").readlink())
+    name = files.joinpath("model.safetensors").readlink().name
     copy = cache / "datasets--other--copy"  # of a data set no file is looked into
     (copy / "blobs").mkdir(parents=True)
     (copy / "snapshots" / ("d" * 40)).mkdir(parents=True)
@@ -273,18 +273,19 @@ def test_a_folder_that_becomes_a_link_after_the_plan(machine: Machine, tmp_path:
     folder = outside(tmp_path, machine)
     cut("model.safetensors", 5)(machine.cache)
     seen = machine.observe()
-    (choice,) = [way for way in machine.choices(machine.findings(CACHE_CORRUPT, seen)[0], seen)][-1:]
+    choice = machine.choices(machine.findings(CACHE_CORRUPT, seen)[0], seen)[-1]
     part = machine.cache / "models--ana--tiny" / swapped
-    names = [os.path.basename(action.describe()[0].what.split()[-1]) for action in choice.actions]
-    for name in names:
-        (folder / name).write_bytes(b"not yours")
+    paths = [Path(action.describe()[0].what.partition(" ")[2]) for action in choice.actions]
+    for path in paths:
+        (folder / path.name).write_bytes(b"not yours")
     part.rename(tmp_path / "moved")
     part.symlink_to(folder)
     kept = listing(folder)
-    for action in choice.actions:
-        if swapped in action.describe()[0].what:
-            with pytest.raises((Refused, OSError)):
-                action.apply(lambda what, done, total: None)
+    behind = [action for action, path in zip(choice.actions, paths, strict=True) if part in path.parents]
+    assert behind
+    for action in behind:
+        with pytest.raises((Refused, OSError)):
+            action.apply(quiet)
     assert listing(folder) == kept
 
 

@@ -160,7 +160,7 @@ class _Scan:
             repo.commits.add(entry.name)
             self.health.revisions += 1
             tree = self._tree(f"{path}{os.sep}trees{os.sep}{entry.name}.json") if has_trees else {}
-            used = repo.used.setdefault(entry.name, set())
+            used = repo.used.setdefault(entry.name, set()) if len(found) > 1 else None
             before = self.health.blob_bytes
             self._guard(
                 repo.name, entry.path, lambda at=entry.path, tree=tree, used=used: self._snapshot(repo, at, tree, used)
@@ -175,7 +175,7 @@ class _Scan:
         self.health.listed += 1
         return tree
 
-    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, Listed], used: set[str]) -> None:
+    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, Listed], used: set[str] | None) -> None:
         """Follow the links of one snapshot. Its loops run 100,000 times: nothing in them that can stand outside."""
         health, in_place = self.health, repo.blobs - repo.links
         waiting = [(top, "", 2)]
@@ -198,9 +198,11 @@ class _Scan:
                 self._longest(folder, linked, copied)
             to_blobs = f"..{os.sep}" * depth + f"blobs{os.sep}"
             cut = len(to_blobs)
-            for name, target in zip(linked, link_targets(folder, linked), strict=True):
+            targets = link_targets(folder, linked)
+            if used is not None:
+                used.update([target[cut:] for target in targets])
+            for name, target in zip(linked, targets, strict=True):
                 blob = target[cut:]
-                used.add(blob)
                 if target[:cut] != to_blobs or blob not in in_place:
                     blob = blob if blob in repo.links else ""
                 elif repo.budget.ordinary > 0:

@@ -137,7 +137,10 @@ def _volume(mount: str, device: str, kind: str, home: str, user: str) -> Volume 
 
 def _own_folder(mount: str, home: str, user: str) -> str:
     """Where on the volume this user can make folders that nobody else can take away; "" if nowhere."""
-    device = os.stat(mount).st_dev
+    top = os.stat(mount)
+    if not stat.S_ISDIR(top.st_mode):
+        return ""  # a container's /etc/hosts and the like
+    device = top.st_dev
     own = [os.path.join(mount, *parts) for parts in ((user,), ("home", user), ("Users", user)) if user]
     for folder in dict.fromkeys((home, mount, *own)):
         try:

@@ -1,0 +1,253 @@
+"""disk-full: the cache really moves to another disk, caches are really emptied, and all but that is taken back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hfdoctor.conditions import room
+from hfdoctor.conditions.storage import DISK_FULL
+from hfdoctor.facts.fact import known
+from hfdoctor.facts.probes.hub_cache import scan_cache
+from hfdoctor.facts.sections.storage import Volume
+from hfdoctor.facts.snapshot import Snapshot
+from tests.facts.hub_server import safetensors
+from tests.real import ROOT
+
+from .mended_cache import Machine, listing
+
+pytestmark = [
+    pytest.mark.allow_subprocess,
+    pytest.mark.skipif(sys.platform == "win32", reason="two volumes are made as Linux has them"),
+]
+
+MODEL = "models--ana--tiny"
+OLD, NEW = "0" * 40, "1" * 40
+BIG = 30_000_000
+
+
+def make_cache(cache: Path) -> None:
+    """A model in two versions of which one is nobody's any more, and what a download left."""
+    repo = cache / MODEL
+    for commit in (OLD, NEW):
+        (repo / "snapshots" / commit).mkdir(parents=True)
+    (repo / "blobs").mkdir()
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(NEW)
+    weights = safetensors()
+    for name, content in {"a": b"{}", "c": weights}.items():
+        (repo / "blobs" / (name * 64)).write_bytes(content)
+    large = weights[8 : 8 + int.from_bytes(weights[:8], "little")]
+    with open(repo / "blobs" / ("b" * 64), "wb") as file:
+        file.write(len(large).to_bytes(8, "little") + large + weights[8 + len(large) :])
+        file.truncate(BIG)
+    for commit, blobs in {OLD: "ab", NEW: "ac"}.items():
+        for blob, name in zip(
+            blobs, ("config.json", "notes.txt" if commit == OLD else "model.safetensors"), strict=True
+        ):
+            (repo / "snapshots" / commit / name).symlink_to(f"../../blobs/{blob * 64}")
+    old = time.time() - 7200
+    os.utime(repo / "snapshots" / OLD, (old, old))
+    remains = repo / "blobs" / ("d" * 64 + ".incomplete")
+    with open(remains, "wb") as file:
+        file.truncate(2 * BIG)
+    os.utime(remains, (old, old))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    home = tmp_path / "home"
+    machine = Machine(home)
+    make_cache(machine.cache)
+    (home / ".bashrc").write_text("# mine\n")
+    for name, value in machine.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    return machine
+
+
+@pytest.fixture
+def other_disk() -> Iterator[Path]:
+    """A folder on another volume."""
+    folder = Path("/dev/shm")
+    if not folder.is_dir() or folder.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
+        pytest.skip("no second volume here")
+    made = Path(tempfile.mkdtemp(dir=folder))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def tight(machine: Machine, other: Path | None = None) -> Snapshot:
+    """What is seen where the disk of the cache is full, with ``other`` as the disk that has room."""
+    snapshot = machine.observe(storage=True)
+    for place in snapshot.storage.places.need():
+        if place.role in ("hf-cache", "pip-cache"):
+            place.space.need().free = 50_000_000
+    free = 10**12
+    found = [Volume(str(other), "other", "ext4", str(other), free, free)] if other else []
+    snapshot.storage.volumes = known(found)
+    return snapshot
+
+
+def ways(machine: Machine, snapshot: Snapshot) -> list[str]:
+    (finding,) = machine.findings(DISK_FULL, snapshot)
+    return [choice.text for choice in machine.choices(finding, snapshot) if choice.automatic]
+
+
+def take(machine: Machine, snapshot: Snapshot, words: str) -> None:
+    texts = ways(machine, snapshot)
+    (number,) = [number for number, text in enumerate(texts, 1) if words in text]
+    machine.mend(DISK_FULL, number, snapshot)
+
+
+def test_the_cache_moves_to_the_other_disk_and_back(machine: Machine, other_disk: Path) -> None:
+    os.truncate(machine.cache / MODEL / "blobs" / ("b" * 64), 2_000_000)
+    (machine.cache / MODEL / "blobs" / ("d" * 64 + ".incomplete")).unlink()
+    before, rc = listing(machine.cache), (machine.home / ".bashrc").read_bytes()
+    snapshot = tight(machine, other_disk)
+    text = ways(machine, snapshot)[0]
+    assert "move the hub cache" in text and "1000.0 GB are free" in text
+    choice = machine.mend(DISK_FULL, 1, snapshot)
+    new = other_disk / room.CACHE_FOLDER
+    assert not machine.cache.exists()
+    assert listing(new) == before
+    environ = machine.environ
+    for action in choice.actions:
+        environ = action.environ_after(environ)
+    seen = machine.observe(storage=True, environ=environ)
+    assert seen.hub.cache.need().path == str(new)
+    assert (seen.hub.health.need().files, seen.hub.health.need().trouble_counts) == (4, {})
+    assert not machine.findings(DISK_FULL, seen)
+    assert b"HF_HUB_CACHE" in (machine.home / ".bashrc").read_bytes()
+    machine.undo()
+    assert listing(machine.cache) == before
+    assert (machine.home / ".bashrc").read_bytes() == rc
+    assert list(other_disk.iterdir()) == []
+
+
+def test_a_disk_that_turns_out_too_small_is_refused(machine: Machine) -> None:
+    """The facts are old, or the volume takes less than it said: nothing is begun."""
+    program = shutil.which("unshare")
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from tests.remedies.mended_cache import Machine, listing
+from tests.remedies.test_fix_disk import tight
+from hfdoctor.conditions.storage import DISK_FULL
+machine = Machine(Path({str(machine.home)!r}))
+before = listing(machine.cache)
+snapshot = tight(machine, Path({str(machine.home)!r}) / "small")
+(finding,) = machine.findings(DISK_FULL, snapshot)
+choice = machine.choices(finding, snapshot)[0]
+print(choice.refused)
+assert choice.refused and not choice.actions
+assert listing(machine.cache) == before
+"""
+    (machine.home / "small").mkdir()
+    mount = f'mount -t tmpfs -o size=8m tmpfs {machine.home}/small && exec "$@"'
+    if program is None or subprocess.run([program, "-m", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount file systems (unshare -m)")
+    argv = [program, "-m", "sh", "-c", mount, "sh", sys.executable, "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "small" in done.stdout
+
+
+def test_an_empty_cache_only_gets_another_place(machine: Machine, other_disk: Path) -> None:
+    shutil.rmtree(machine.cache / MODEL)
+    assert "keep models in" in ways(machine, tight(machine, other_disk))[0]
+
+
+def test_the_variable_that_decides_is_kept(machine: Machine, other_disk: Path) -> None:
+    machine.variables = {"HUGGINGFACE_HUB_CACHE": str(machine.cache)}
+    (finding,) = machine.findings(DISK_FULL, tight(machine, other_disk))
+    assert finding.remedy
+    assert any("HUGGINGFACE_HUB_CACHE" in step.text for step in finding.remedy.steps)
+
+
+def test_the_same_disk_seen_twice_is_no_way_out(machine: Machine, other_disk: Path) -> None:
+    snapshot = tight(machine, other_disk)
+    space = next(p for p in snapshot.storage.places.need() if p.role == "hf-cache").space.need()
+    (volume,) = snapshot.storage.volumes.need()
+    volume.total, volume.free = space.total, space.free + 1_000_000
+    assert not any("move the hub cache" in text for text in ways(machine, snapshot))
+
+
+def test_old_versions_go_by_the_librarys_own_program(machine: Machine) -> None:
+    pytest.importorskip("huggingface_hub")
+    if not machine.observe().hub.library.need().cache_rm:
+        pytest.skip("this huggingface_hub has no program for it")
+    snapshot = tight(machine)
+    take(machine, snapshot, "remove 1 old versions from the hub cache (30 MB): of ana/tiny")
+    repo = machine.cache / MODEL
+    assert sorted(path.name for path in (repo / "snapshots").iterdir()) == [NEW]
+    assert not (repo / "blobs" / ("b" * 64)).exists()
+    health = scan_cache(str(machine.cache))
+    assert (health.files, health.trouble_counts, health.old_revisions) == (2, {}, [])
+
+
+def test_old_versions_are_put_away_where_the_library_is_older(machine: Machine) -> None:
+    before = listing(machine.cache)
+    snapshot = tight(machine)
+    snapshot.hub.library.need().cache_rm = False
+    take(machine, snapshot, "put away 1 old versions")
+    health = scan_cache(str(machine.cache))
+    assert (health.files, health.trouble_counts, health.old_revisions) == (2, {}, [])
+    machine.undo()
+    assert listing(machine.cache) == before
+
+
+def test_what_downloads_left_is_put_away(machine: Machine) -> None:
+    before = listing(machine.cache)
+    snapshot = tight(machine)
+    take(machine, snapshot, "1 downloads left that broke off (60 MB)")
+    assert scan_cache(str(machine.cache)).incomplete == 0
+    assert not any("broke off" in text for text in ways(machine, tight(machine)))
+    machine.undo()
+    assert listing(machine.cache) == before
+
+
+def test_pips_cache_is_emptied_and_its_size_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pip")
+    folder = machine.home / "pip-cache"
+    monkeypatch.setenv("PIP_CACHE_DIR", str(folder))
+    (folder / "wheels" / "ab").mkdir(parents=True)
+    wheel = folder / "wheels" / "ab" / "x-1-py3-none-any.whl"
+    with open(wheel, "wb") as file:
+        file.truncate(BIG)
+    snapshot = tight(machine)
+    place = next(p for p in snapshot.storage.places.need() if p.role == "pip-cache")
+    place.path, place.exists, place.bytes = str(folder), True, BIG
+    take(machine, snapshot, f"empty {folder}, which is only a cache (30 MB)")
+    assert not wheel.exists()
+
+
+def test_temporary_files_elsewhere(machine: Machine, other_disk: Path) -> None:
+    before = listing(machine.home)
+    snapshot = tight(machine, other_disk)
+    place = next(p for p in snapshot.storage.places.need() if p.role == "temp")
+    place.writable.need().ok, place.writable.need().why = False, "full"
+    place.space.need().free = 0
+    finding = next(found for found in machine.findings(DISK_FULL, snapshot) if "temporary" in found.summary)
+    assert finding.severity == "error"
+    texts = [choice for choice in machine.choices(finding, snapshot) if choice.automatic]
+    assert "temporary files" in texts[0].text
+    machine.mend(DISK_FULL, 1, snapshot)
+    folder = other_disk / room.TEMP_FOLDER
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert str(folder) in (machine.home / ".bashrc").read_text()
+    machine.undo()
+    assert not folder.exists()
+    after = {name: entry for name, entry in listing(machine.home).items() if not name.startswith("state")}
+    assert {name: (kind, content) for name, (kind, _, content) in after.items()} == {
+        name: (kind, content) for name, (kind, _, content) in before.items()
+    }
