@@ -48,7 +48,12 @@ if sys.platform == "win32":
                 _walk(key, handle, found)
         return found
 
+    #: what Wine itself writes there at its own time: that it has no screen
+    _WINES_OWN = r"HKLM\System\CurrentControlSet\Control\Video".upper()
+
     def _walk(key: str, handle: winreg.HKEYType, found: Export) -> None:
+        if key.upper() == _WINES_OWN:
+            return
         try:
             children, values, _ = winreg.QueryInfoKey(handle)
         except OSError:  # Wine's performance counters, which are no real key
