@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..version import __version__
-from .action import Action, Progress, Refused, quiet
+from .action import Action, Progress, Refused, State, quiet
 from .journal import How, Journal, Record, Run, Unwritten
 from .kinds.registered import Kind
 from .standing import shared
@@ -233,7 +233,7 @@ def _take_back_one(
                 _check_not_others(action)
             action.undo(progress, force=force)
         except (Refused, OSError) as error:
-            if was_closed and not run.undone and _holds(action):
+            if was_closed and not run.undone and _is(action, "after"):
                 tell(Record("end", run=run.number, how="done"))  # nothing of it was taken back
             raise Refused(
                 f"{name(run)} could not be taken back: {words_of(error)} (hfdoctor undo {run.number} tries it again)"
@@ -246,9 +246,10 @@ def _take_back_one(
     return stays
 
 
-def _holds(action: Action) -> bool:
+def _is(action: Action, state: State) -> bool:
+    """Whether it is known to be in ``state``."""
     try:
-        return action.look().state == "after"
+        return action.look().state == state
     except (Refused, OSError):
         return False
 
@@ -315,7 +316,10 @@ def _listed(shown: Sequence[str]) -> str:
 def _administer_back(journal: Journal, runs: Sequence[Run], force: bool) -> None:
     """Take back all that needs an administrator, with one question; a no leaves everything as it was."""
     theirs = [
-        (run, number) for run in runs for number in run.standing if run.begin.actions[number].needs().administrator
+        (run, number)
+        for run in runs
+        for number in run.standing
+        if (action := run.begin.actions[number]).needs().administrator and not _is(action, "before")
     ]
     if not theirs:
         return
@@ -327,7 +331,7 @@ def _administer_back(journal: Journal, runs: Sequence[Run], force: bool) -> None
         _ask([run.begin.actions[number] for run, number in theirs], "undo", journal, force=force)
     except Refused:
         for run in closed:
-            if all(run.begin.actions[n].look().state == "after" for at, n in theirs if at is run):
+            if all(_is(run.begin.actions[n], "after") for at, n in theirs if at is run):
                 journal.write(Record("end", run=run.number, how="done"))
         raise
 
