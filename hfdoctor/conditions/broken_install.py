@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 
-from ..facts.sections.packages import DAMAGE_KINDS, METADATA_PROBLEMS, RECORD_PROBLEMS, Distribution, PackageFiles
+from ..facts.sections.packages import (
+    DAMAGE_KINDS,
+    METADATA_PROBLEMS,
+    RECORD_PROBLEMS,
+    Distribution,
+    Leftover,
+    PackageFiles,
+)
 from ..facts.snapshot import Snapshot
+from .closure import closure_of
+from .install_steps import can_all_hold, joined
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
-from .reinstall import WORDS, reinstall
+from .reinstall import WORDS, put_away, reinstall
 from .seen_imports import WORDS as IMPORT_WORDS
 from .seen_imports import import_failure, may_be_error, seen_working
 from .seen_stages import WORDS as SEEN_WORDS
@@ -18,6 +28,8 @@ from .seen_stages import Seen, damaged_by, failures_of, package_in
 #: kinds of environments that no other package manager fills
 VENVS = ("venv", "uv", "pipx")
 
+#: ~ransformers-4.57.6.dist-info
+_VERSION = r"-(\d[^-\\/]*)\.dist-info\Z"
 #: damaged files that are shown of one package
 SHOWN = 3
 
@@ -120,7 +132,9 @@ def _versions(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
     if matters and not true and any(files.required for files in patient.files):
         severity = _severity(s, goal, patient.name, required=True)
     keep = true[0] if len(true) == 1 else max(wheels, key=lambda entry: (not entry.problem, _order(entry.version)))
-    steps = [Step(says="delete", fields={"path": entry.path}) for entry in wheels if entry is not keep]
+    steps = [put_away(entry.path) for entry in wheels if entry is not keep]
+    if keep.path not in whole:
+        steps += reinstall(s, keep, over=True)
     says = "versions_one_whole" if len(true) == 1 else "versions"
     fields: dict[str, Plain] = {
         "package": patient.name,
@@ -131,8 +145,7 @@ def _versions(s: Snapshot, goal: Goal, patient: _Patient) -> Fail | None:
         Clue(s.packages.distributions, entry.path, "description", {"path": entry.path, "version": entry.version})
         for entry in wheels
     ]
-    treatment = Treatment("confirm", [*steps, *reinstall(s, keep, over=keep.path not in whole)])
-    return Fail(says, severity, "derived", clues, fields, treatment, examined=len(wheels))
+    return Fail(says, severity, "derived", clues, fields, Treatment("confirm", steps), examined=len(wheels))
 
 
 def _order(version: str) -> tuple[tuple[int, int | str], ...]:
@@ -286,13 +299,13 @@ def _orphans(s: Snapshot, goal: Goal) -> list[Fail]:
         severity: Severity = "warning"
         if not orphan.importable:
             says = "remains"
-            steps = [Step(says="delete", fields={"path": orphan.path})]
+            steps = [put_away(orphan.path)]
         else:
             says = "orphan"
             steps = []
             if orphan.package in checked:
                 says, severity = "orphan_checked", _severity(s, goal, orphan.package, required=True)
-        steps += reinstall(s, Distribution(orphan.package, "", orphan.path), over=True)
+        steps += _by_its_name(s, goal, orphan.package, orphan.path)
         clue = Clue(s.packages.orphans, orphan.path, "folder", fields)
         fails.append(Fail(says, severity, "derived", [clue], fields, Treatment("confirm", steps)))
     return fails
@@ -308,19 +321,38 @@ def _leftovers(s: Snapshot, goal: Goal) -> list[Fail]:
         halves = [leftover for leftover in leftovers if leftover.package == name]
         if halves and name not in installed:
             clues = [Clue(s.packages.leftovers, half.path, "folder", {"path": half.path}) for half in halves]
-            steps = reinstall(s, Distribution(name, "", halves[0].path))
-            steps += [Step(says="delete", fields={"path": half.path}) for half in halves]
+            steps = [*(put_away(half.path) for half in halves), *_by_its_name(s, goal, name, halves[0].path, halves)]
             severity: Severity = "error" if may_be_error(s) else "warning"
             treatment = Treatment("confirm", steps)
             fails.append(Fail("half_removed", severity, "derived", clues, {"package": name}, treatment))
             leftovers = [leftover for leftover in leftovers if leftover not in halves]
     if leftovers:
         clues = [Clue(s.packages.leftovers, left.path, "folder", {"path": left.path}) for left in leftovers[:SHOWN]]
-        steps = [Step(says="delete", fields={"path": left.path}) for left in leftovers]
+        steps = [put_away(left.path) for left in leftovers]
         fields: dict[str, Plain] = {"count": len(leftovers)}
         says = "leftovers" if len(leftovers) > 1 else "leftover"
-        fails.append(Fail(says, "note", "derived", clues, fields, Treatment("confirm", steps), len(leftovers)))
+        fails.append(Fail(says, "note", "derived", clues, fields, Treatment("safe", steps), len(leftovers)))
     return fails
+
+
+def _by_its_name(s: Snapshot, goal: Goal, name: str, path: str, halves: Sequence[Leftover] = ()) -> list[Step]:
+    """Install what has lost its description: in its own version where some file still tells it, else in one that the
+    others ask for."""
+    version = next((match[1] for half in halves if (match := re.search(_VERSION, half.path))), "")
+    needs, build = s.packages.transformers_needs.maybe(), s.packages.torch_build.maybe()
+    if not halves and name == "transformers" and needs is not None:
+        version = needs.version
+    elif not halves and name == "torch" and build is not None:
+        version = build.version
+    asked = "" if version else _asked(s, goal, name)
+    return reinstall(s, Distribution(name, version, path), over=True, asked=asked)
+
+
+def _asked(s: Snapshot, goal: Goal, name: str) -> str:
+    if not s.target.interpreter.known:
+        return ""
+    specifiers = [ask.specifier for ask in closure_of(s, goal.packages).asks if ask.name == name and ask.specifier]
+    return joined(specifiers) if can_all_hold(specifiers) else ""
 
 
 BROKEN_INSTALL = Condition(

@@ -145,7 +145,9 @@ def _cudnn(s: Snapshot, goal: Goal) -> Verdict:
     foreign = [one for one in libraries if one.origin not in ("wheel", "torch")]
     steps = [Step(says="take_away", fields={"path": one.path, "origin": one.origin}) for one in foreign[:1]]
     says = "incomplete" if parts else "versions"
-    return Fail(says, severity, "derived", clues, fields, Treatment("confirm", [*steps, *_again(s, goal)]), len(clues))
+    if parts or not steps:  # where another copy comes first, torch's own is not at fault
+        steps += _again(s, goal)
+    return Fail(says, severity, "derived", clues, fields, Treatment("confirm", steps), len(clues))
 
 
 def _parts_from_elsewhere(s: Snapshot) -> list[LinkProblem]:
@@ -210,7 +212,8 @@ def _triton(s: Snapshot, goal: Goal) -> Verdict:
         fact = s.gpu.torch if s.gpu.torch.known else s.packages.imports
         windows = s.machine.os.maybe()
         name = "triton-windows" if windows and windows.system == "windows" else "triton"
-        steps = [Step(install(s, [name]), "add_triton", {"name": name}, network=True)]
+        wanted, index = _triton_of_torch(s, goal) or (name, [])
+        steps = [Step(install(s, [wanted], *index), "add_triton", {"name": name}, network=True)]
         clue = Clue(fact, message, "seen", {"message": message})
         return Fail("asked_for", "warning", "observed", [clue], {}, Treatment("confirm", steps))
     if known_from_text(s):
@@ -231,6 +234,14 @@ def _triton(s: Snapshot, goal: Goal) -> Verdict:
     steps = [Step(install(s, [ask.text], *torch_index(torch.version)), "add_triton", fields, network=True)]
     clue = Clue(s.packages.distributions, ask.text, "asks", fields)
     return Fail("missing", "warning", "derived", [clue], fields, Treatment("confirm", steps))
+
+
+def _triton_of_torch(s: Snapshot, goal: Goal) -> tuple[str, list[str]] | None:
+    """The requirement by which the installed torch asks for its triton, and its index; None where it asks for none."""
+    if known_from_text(s) or not s.target.interpreter.known or not s.packages.distributions.known:
+        return None
+    asks = [ask for ask in closure_of(s, goal.packages).asks if ask.by == "torch" and ask.name in TRITONS]
+    return (asks[0].text, torch_index(asks[0].by_version)) if asks else None
 
 
 CUDA_LIBS_MISSING = Condition(

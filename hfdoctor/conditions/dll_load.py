@@ -9,9 +9,9 @@ from ..facts.sections.native import LinkProblem
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
 from .cuda_names import family_of
-from .install_steps import install
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
-from .reinstall import WORDS, reinstall, torch_index
+from .newer_torch import newer_torch
+from .reinstall import WORDS, reinstall
 from .seen_imports import may_be_error
 from .seen_stages import Seen, failures
 from .told_packages import known_from_text
@@ -115,9 +115,8 @@ def _file(trial: Seen | None, problem: LinkProblem | None) -> str:
 
 def _cure(s: Snapshot, torch: Distribution | None, problems: Sequence[LinkProblem]) -> Treatment:
     if any(_name(one.needs).lower() == _OPENMP for one in problems):
-        version = torch.version if torch else ""
-        step = Step(install(s, ["torch", "--upgrade"], *torch_index(version)), "newer_torch", network=True)
-        return Treatment("confirm", [step, Step(says="no_dll_sites")])
+        step = newer_torch(s)
+        return Treatment("confirm", [*([step] if step else []), Step(says="no_dll_sites")])
     steps = reinstall(s, torch) if torch else []
     return Treatment("confirm", [*steps, Step(says="no_dll_sites")])
 

@@ -15,7 +15,7 @@ from ..facts.snapshot import Snapshot
 from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_torch import said
-from .torch_choice import choice_for, install_build
+from .torch_choice import choice_for_most, install_build
 from .torch_gpu import Build, build_in_question, capability_of, gpus, numbering_of, numbers, sees_none
 
 #: what torch and CUDA say of a driver that is too old
@@ -106,12 +106,13 @@ def _fail(s: Snapshot, build: Build, severity: Severity, basis: Basis, clues: li
         windows = (os_info is not None and os_info.system == "windows") or torch_gpu.in_wsl(s)
         says = "newer_driver_wsl" if torch_gpu.in_wsl(s) else "newer_driver_windows" if windows else "newer_driver"
         steps.append(Step(says=says, fields=fields, administrator=True, network=True))
-    choice = choice_for(s, cards) if driver else None
-    if choice is not None:
+    most = choice_for_most(s, cards) if driver else None
+    if most is not None:
+        choice, _ = most
         steps.append(Step(says="or_older_build" if steps else "older_build", fields={"variant": choice.variant}))
         steps += install_build(s, choice)
     says = "too_old" if driver else "told"
-    return Fail(says, severity, basis, clues, fields, Treatment("print-only", steps) if steps else None, len(clues))
+    return Fail(says, severity, basis, clues, fields, Treatment("confirm", steps) if steps else None, len(clues))
 
 
 def _beyond_its_cuda(cards: list[Device], build: Build) -> bool:

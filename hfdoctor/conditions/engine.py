@@ -30,6 +30,7 @@ from .model import (
     Treatment,
     Unknown,
 )
+from .ways import automatic, ways
 
 REPORT_SCHEMA = "hfdoctor.report/1"
 
@@ -225,7 +226,9 @@ def _remedy(condition: Condition, treatment: Treatment | None) -> Remedy | None:
         )
         for step in treatment.steps
     ]
-    return Remedy(fix_class=treatment.fix_class, steps=steps)
+    # what comes out without a way that hfdoctor can go by itself is for a person, whatever was meant
+    by_itself = any(automatic(way) for way in ways(steps))
+    return Remedy(fix_class=treatment.fix_class if by_itself else "print-only", steps=steps)
 
 
 def target_line(snapshot: Snapshot) -> TargetLine:

@@ -88,12 +88,13 @@ def _built_for_another(s: Snapshot, goal: Goal, unfit: Sequence[Misfit]) -> Fail
     python = python_of(s)
     table = all(one.clue.says == "for_abi" for one in unfit)
     steps = [Step(says="matching_build", fields=fields)]
-    if not s.target.pip.absent and not known_from_text(s):
-        steps.append(Step([python, "-m", "pip", "uninstall", *names], "or_without", fields))
+    if not known_from_text(s):
+        start = ["uv", "pip", "uninstall", "--python", python] if s.target.pip.absent else [python, "-m", "pip"]
+        argv = [*start, *names] if s.target.pip.absent else [*start, "uninstall", "-y", *names]
+        steps.append(Step(argv, "or_without", fields))
     basis: Basis = "table" if table else "derived"
-    return Fail(
-        "for_other_torch", severity, basis, [one.clue for one in unfit[:8]], fields, Treatment("print-only", steps)
-    )
+    clues = [one.clue for one in unfit[:8]]
+    return Fail("for_other_torch", severity, basis, clues, fields, Treatment("confirm", steps))
 
 
 def fits_interpreter(tag: str, told: Interpreter) -> bool:

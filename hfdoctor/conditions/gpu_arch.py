@@ -14,7 +14,7 @@ from ..facts.snapshot import Snapshot
 from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_torch import computed_on, devices_named, said
-from .torch_choice import choice_for, install_build, platform_of
+from .torch_choice import DISPLAY_MEMORY, Choice, choice_for, choice_for_most, install_build, platform_of
 from .torch_gpu import TOLERANCE, Build, build_for, capability_of, driver_cuda, gpus, label, numbers
 
 #: what torch and CUDA say where there is no code for a GPU; "Minimum and Maximum cuda capability" alone means nothing:
@@ -25,8 +25,6 @@ NOT_COMPATIBLE = r"(\S.*?) with CUDA capability sm_(\d+)(\d) is not compatible"
 
 #: major of PTX that is too old for a torch to run wholly through it: half precision and the math libraries want more
 OLD_PTX = 7
-#: bytes; a GPU with less drives a screen, and nobody misses it for computing
-DISPLAY_MEMORY = 4 * 2**30
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -274,16 +272,34 @@ def _cure(
         steps.append(Step(says="jetson_builds", network=True))
         return Treatment("print-only", steps)
     capability = unfit[0].capability
-    choice = choice_for(s, [unfit[0].device]) if capability else None
-    if choice is not None:
+    # one for all of them; else one for those that this torch leaves out, and the person chooses
+    choice = choice_for(s, [one.device for one in (*unfit, *fit)]) if capability else None
+    alone = choice is None
+    if choice is None and capability:
+        most = choice_for_most(s, [one.device for one in unfit])
+        choice = most[0] if most else None
+    if choice is not None and _is_there(s, choice):
+        steps.append(Step(says="same_build", fields=fields))
+    elif choice is not None:
         told: dict[str, Plain] = {**fields, "release": choice.release, "variant": choice.variant}
-        steps.append(Step(says="or_another_build" if steps else "another_build", fields=told))
+        says = "or_another_build" if steps else "another_build"
+        steps.append(Step(says="or_another_build_alone" if alone and fit else says, fields=told))
         steps += install_build(s, choice)
+    elif capability and (newer := choice_for_most(s, [one.device for one in unfit], any_driver=True)):
+        told = {**fields, "release": newer[0].release, "variant": newer[0].variant}
+        steps.append(Step(says="driver_then_build", fields=told, administrator=True, network=True))
     elif code is not None and capability and _is_older(capability, code):
         steps.append(_last_release(s, capability))
     else:
         steps.append(Step(says="ask_selector", network=True))
-    return Treatment("confirm" if not fit else "print-only", steps)
+    return Treatment("confirm", steps)
+
+
+def _is_there(s: Snapshot, choice: Choice) -> bool:
+    """Whether the build that should do is the very one that fails."""
+    build = s.packages.torch_build.maybe()
+    own = "cu" + "".join(str(part) for part in numbers(build.cuda)[:2]) if build is not None else ""
+    return build is not None and build.version.partition("+")[0] == choice.release and own == choice.variant
 
 
 def _last_release(s: Snapshot, capability: str) -> Step:
@@ -340,6 +356,12 @@ GPU_ARCH_UNSUPPORTED = Condition(
         "newer_driver": "install a newer driver of NVIDIA: it can compile the PTX in this torch for the GPU",
         "another_build": "install torch {release} for {variant}, which has code for this GPU:",
         "or_another_build": "or install torch {release} for {variant}, which has code for it:",
+        "same_build": "torch's own build is the right one: see which package the failing library is of, and install "
+        "that again for this GPU",
+        "driver_then_build": "install a newer driver of NVIDIA (https://www.nvidia.com/drivers) and restart; torch "
+        "{release} for {variant}, which has code for this GPU, then runs here",
+        "or_another_build_alone": "or install torch {release} for {variant}, which has code for it, "
+        "but not for {working}:",
         "none_left": "no torch of the tables has code for compute capability {capability}: build torch from source, or "
         "compute on the processor",
     },

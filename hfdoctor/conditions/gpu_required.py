@@ -9,9 +9,12 @@ from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from .driver_age import DRIVER_TOO_OLD
 from .gpu_arch import GPU_ARCH_UNSUPPORTED
-from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Unknown, Verdict
+from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 from .rocm import ROCM_MISMATCH
+from .torch_choice import WORDS as CHOICE_WORDS
+from .torch_choice import install_build
 from .torch_gpu import TOLERANCE, Build, build_of, gpus, label, labels, numbers
+from .torch_wanted import Nothing, wanted_build
 
 #: conditions that say why a GPU cannot be used, but are not always errors: only as errors they stand for this one
 MAY_EXPLAIN = (DRIVER_TOO_OLD, GPU_ARCH_UNSUPPORTED, ROCM_MISMATCH)
@@ -32,7 +35,18 @@ def _required(s: Snapshot, goal: Goal) -> Verdict:
         for condition in MAY_EXPLAIN:
             if _is_error(condition, s, goal):
                 return Skip("explained", {"condition": condition.id})
+        verdict.treatment = _treatment(s, goal, verdict)
     return verdict
+
+
+def _treatment(s: Snapshot, goal: Goal, fail: Fail) -> Treatment | None:
+    if fail.says != "wrong_build":
+        says = {"not_driven": "get_driver", "torch_finds_none": "look_deep"}.get(fail.says, "other_machine")
+        return Treatment("print-only", [Step(says=says, fields=fail.fields)])
+    answer = wanted_build(s, goal.require if goal.require not in ("", "cpu") else "gpu")
+    if isinstance(answer, Nothing):
+        return Treatment("print-only", [Step(says="no_build", fields={"why": answer.because})])
+    return Treatment("confirm", install_build(s, answer.choice))
 
 
 def _is_error(condition: Condition, s: Snapshot, goal: Goal) -> bool:
@@ -161,7 +175,12 @@ GPU_REQUIRED = Condition(
     reads=("gpu", "native", "packages", "machine", "settings", "target"),
     detect=_required,
     words={
+        **CHOICE_WORDS,
         "explained": "{condition} says why",
+        "get_driver": "install NVIDIA's driver (https://www.nvidia.com/drivers), and restart",
+        "look_deep": "`hfdoctor check --deep` looks for what keeps torch from the GPU",
+        "other_machine": "run this on a machine that has what is required, or require less",
+        "no_build": "there is no build of torch to install for it: {why}",
         "nothing_asked": "nothing was asked for (--require, --min-vram)",
         "no_gpu": "{wanted} is required, and no GPU for it was found",
         "none_there": "the machine was looked through and has no GPU that computes",

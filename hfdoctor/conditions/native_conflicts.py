@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from ..facts.sections.packages import Distribution, OpenMPRuntime
 from ..facts.snapshot import Snapshot
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
+from .newer_torch import newer_torch
 from .reinstall import python_of
 from .seen_imports import may_be_error
 from .seen_stages import first_of
 from .told_packages import known_from_text, torch_told
+
+#: the first torch whose wheels run with NumPy 2 on every system; it is history
+FOR_NUMPY_2 = "2.4.1"
 
 # -- numpy-abi --------------------------------------------------------------------------------------------------------
 
@@ -81,11 +85,24 @@ def _numpy_told(s: Snapshot, installed: dict[str, Distribution], numpy: Distribu
 
 
 def _numpy_cure(s: Snapshot, installed: dict[str, Distribution], package: str) -> list[Step]:
+    """NumPy 1, which is the smaller change; or a newer release of what was compiled for it."""
     python = python_of(s)
     without_pip = s.target.pip.absent or (package in installed and installed[package].installer.startswith("uv"))
     command = ["uv", "pip", "install", "--python", python] if without_pip else [python, "-m", "pip", "install"]
-    fields: dict[str, Plain] = {"package": package}
-    return [Step([*command, "numpy<2"], "older_numpy", fields, network=True), Step(says="newer_package", fields=fields)]
+    fields: dict[str, Plain] = {"package": package or "the module"}
+    newer: Step | None = Step(says="newer_package", fields=fields)
+    if package == "torch":
+        newer = newer_torch(s, FOR_NUMPY_2, says="newer_package")
+        if newer is not None:
+            newer.fields = fields
+    elif package in installed:
+        newer = Step([*command, package, "--upgrade"], "newer_package", fields, network=True)
+    interpreter = s.target.interpreter.maybe()
+    steps = []
+    # the last NumPy 1 has wheels up to Python 3.12
+    if interpreter is None or tuple(interpreter.version_info[:2]) <= (3, 12):
+        steps.append(Step([*command, "numpy<2"], "older_numpy", fields, network=True))
+    return [*steps, *([newer] if newer else [])]
 
 
 NUMPY_ABI = Condition(

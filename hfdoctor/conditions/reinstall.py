@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
+from .changes import PutAway
 from .model import Plain, Step
 
 #: where PyTorch keeps the builds whose version ends in +cpu, +cu126, +rocm6.4, +xpu
@@ -33,6 +34,11 @@ WORDS: Mapping[str, str] = {
 }
 
 
+def put_away(path: str) -> Step:
+    """The step that takes a file or folder out of the way; hfdoctor keeps it until it is told to forget it."""
+    return Step(says="delete", fields={"path": path}, change=PutAway(path))
+
+
 def python_of(s: Snapshot) -> str:
     """The target's interpreter for a command line."""
     chosen = s.target.chosen.maybe()
@@ -48,10 +54,11 @@ def torch_index(version: str) -> list[str]:
     return ["--index-url", TORCH_INDEX + nightly + build[1]]
 
 
-def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False) -> list[Step]:
+def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False, asked: str = "") -> list[Step]:
     """The steps that install ``entry`` again in the version it has.
 
     ``over``: write over what is there without removing it first, which pip cannot do when the list of files is lost.
+    ``asked`` is the specifier that its users ask for, where its version is not known.
     """
     fields: dict[str, Plain] = {"package": entry.name}
     installer = entry.installer.lower()
@@ -64,7 +71,7 @@ def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False) -> list[S
         return [Step(says="reinstall_managed", fields={**fields, "installer": entry.installer}, network=True)]
     if entry.direct_url:
         return [Step(says="reinstall_elsewhere", fields={**fields, "url": entry.direct_url}, network=True)]
-    what = f"{entry.name}=={entry.version}" if entry.version else entry.name
+    what = f"{entry.name}=={entry.version}" if entry.version else entry.name + asked
     index = torch_index(entry.version) if entry.name in TORCH_FAMILY else []
     python = python_of(s)
     if installer.startswith("uv") or s.target.pip.absent:

@@ -9,10 +9,12 @@ from ..facts.fact import Fact
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from . import torch_choice, torch_gpu
+from .changes import VariableChange
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .seen_torch import said
-from .torch_choice import choice_for, from_index, install_build
+from .torch_choice import choice_for_most, from_index, install_build
 from .torch_gpu import Build, build_for, capability_of, gpus, labels, severity_of, works
+from .torch_wanted import rocm_for
 
 OVERRIDE = "HSA_OVERRIDE_GFX_VERSION"
 #: what HIP says where the build has no code for the GPU
@@ -62,11 +64,10 @@ def _cuda_on_amd(s: Snapshot, goal: Goal, build: Build) -> Verdict:
     cards = [one for one in gpus(s, "amd") if not one.integrated and newest_for(capability_of(one)[0])]
     if not cards or s.gpu.driver.known:
         return Skip("no_gpu")
-    row = newest_for(capability_of(cards[0])[0])
     fields: dict[str, Plain] = {**build.fields, "gpus": labels(cards), "capability": capability_of(cards[0])[0]}
     clues = [Clue(build.fact, f"torch {build.version}", "built_for", fields)]
     clues.append(Clue(s.gpu.devices, labels(cards), "amd_is", fields))
-    steps = from_index(s, f"rocm{row.until}") if row else []
+    steps = from_index(s, f"rocm{rocm_for(cards)}")
     return Fail("cuda_on_amd", severity_of(goal), "derived", clues, fields, Treatment("confirm", steps))
 
 
@@ -74,8 +75,8 @@ def _rocm_on_nvidia(s: Snapshot, goal: Goal, build: Build, cards: list[Device]) 
     fields: dict[str, Plain] = {**build.fields, "gpus": labels(cards)}
     clues = [Clue(build.fact, f"torch {build.version}", "built_for", fields)]
     clues.append(Clue(s.gpu.devices, labels(cards), "nvidia_is", fields))
-    choice = choice_for(s, cards)
-    steps = install_build(s, choice) if choice else [Step(says="ask_selector", network=True)]
+    most = choice_for_most(s, cards)
+    steps = install_build(s, most[0]) if most else [Step(says="ask_selector", network=True)]
     return Fail("rocm_on_nvidia", severity_of(goal), "derived", clues, fields, Treatment("confirm", steps))
 
 
@@ -146,13 +147,23 @@ def _targets(s: Snapshot, build: Build, cards: list[Device], message: str) -> Fa
     if message:
         clues.append(Clue(s.gpu.torch, message, "torch_says", {"message": message[:200]}))
     near = sorted(one for one in code if _major(one) == _major(gfx) and one <= gfx.partition(":")[0] and ":" not in one)
-    steps = []
+    steps = _other_rocm(s, build, [one for one, _ in lacking])
     if near and gfx.startswith("gfx1"):
         number = near[-1].removeprefix("gfx")
         version = f"{int(number[:-2])}.{int(number[-2], 16)}.{int(number[-1], 16)}"
-        steps.append(Step(says="try_override", fields={"version": version, "near": near[-1]}))
-    steps.append(Step(says="other_rocm", fields=fields, network=True))
-    return Fail("lacks", severity, basis, clues, fields, Treatment("print-only", steps), len(known))
+        told: dict[str, Plain] = {"version": version, "near": near[-1]}
+        says = "or_try_override" if steps else "try_override"
+        steps.append(Step(says=says, fields=told, change=VariableChange(OVERRIDE, version)))
+    steps.append(Step(says="or_other_rocm" if steps else "other_rocm", fields=fields, network=True))
+    return Fail("lacks", severity, basis, clues, fields, Treatment("confirm", steps), len(known))
+
+
+def _other_rocm(s: Snapshot, build: Build, cards: list[Device]) -> list[Step]:
+    """The steps to PyTorch's wheels for another ROCm that have code for these GPUs; none where there are none."""
+    version = rocm_for(cards)
+    if not version or version == ".".join(build.version.partition("+rocm")[2].split(".")[:2]):
+        return []
+    return from_index(s, f"rocm{version}")
 
 
 def _witness(s: Snapshot, build: Build) -> Fact[Any]:
@@ -166,8 +177,9 @@ def _witness(s: Snapshot, build: Build) -> Fact[Any]:
 def _seen(s: Snapshot, build: Build, cards: list[Device], message: str) -> Fail:
     fields: dict[str, Plain] = {**build.fields, "gpus": labels(cards), "message": message[:200]}
     clues = [Clue(s.gpu.torch, message, "torch_says", fields)]
-    steps = [Step(says="other_rocm", fields=fields, network=True)]
-    return Fail("seen_lacking", "error", "observed", clues, fields, Treatment("print-only", steps))
+    steps = _other_rocm(s, build, cards)
+    steps.append(Step(says="or_other_rocm" if steps else "other_rocm", fields=fields, network=True))
+    return Fail("seen_lacking", "error", "observed", clues, fields, Treatment("confirm", steps))
 
 
 def _override(
@@ -178,7 +190,7 @@ def _override(
     known = [gfx for one in cards if (gfx := _gfx(s, one))]
     fields: dict[str, Plain] = {**build.fields, "value": value, "made": made, "gfx": " ".join(dict.fromkeys(known))}
     clue = Clue(s.settings.variables, f"{OVERRIDE}={value}", "override_is", fields)
-    treatment = Treatment("print-only", [Step(says="unset_override")])
+    treatment = Treatment("confirm", [Step(says="unset_override", change=VariableChange(OVERRIDE))])
     if not made:
         return Fail("override_odd", "error", "derived", [clue], fields, treatment)
     if targets is not None and runs_on(targets[0], (), made).how == "no":
@@ -246,10 +258,13 @@ ROCM_MISMATCH = Condition(
         "closed": "opening /dev/kfd (owner and mode: {owner}) fails with {error}",
         "not_in": "the user is not in the group {groups}, which owns the device files",
         "try_override": "many such GPUs run the code for {near}: set HSA_OVERRIDE_GFX_VERSION={version} and try",
+        "or_try_override": "or set HSA_OVERRIDE_GFX_VERSION={version} and try: many such GPUs run the code for {near}",
+        "or_other_rocm": "or look for another build with {gpus} among its targets: AMD's own wheels "
+        "(https://rocm.docs.amd.com/)",
         "other_rocm": "look for a build with {gpus} among its targets: another ROCm on PyTorch's index, or AMD's own "
         "wheels (https://rocm.docs.amd.com/)",
-        "unset_override": "take HSA_OVERRIDE_GFX_VERSION away, or give it the version of a target that torch has and "
-        "whose family is that of the GPU",
+        "unset_override": "take HSA_OVERRIDE_GFX_VERSION away (or give it the version of a target that torch has and "
+        "whose family is that of the GPU)",
         "join": "join the groups, then log in anew: sudo usermod -aG {groups} $USER",
         "container_groups": "start the container with --device /dev/kfd --device /dev/dri --group-add video "
         "--group-add render",

@@ -10,8 +10,8 @@ from .install_steps import install, install_like
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
 from .stage_findings import taken_up
 from .torch_choice import WORDS as CHOICE_WORDS
-from .torch_choice import choice_for, from_index
-from .torch_gpu import gpus
+from .torch_choice import install_build
+from .torch_wanted import Nothing, wanted_build
 
 #: what a person asks for by name; the other packages come with these
 ASKED_FOR = ("torch", "tensorflow", "jax", "flax", "transformers")
@@ -45,15 +45,19 @@ def _not_installed(s: Snapshot, goal: Goal) -> Verdict:
 
 
 def _install(s: Snapshot, missing: Sequence[str]) -> list[Step]:
-    """On Windows the index has torch for the processor alone: a machine with an NVIDIA GPU gets the build for it."""
-    os = s.machine.os.maybe()
-    cards = gpus(s, "nvidia") if os and os.system == "windows" and "torch" in missing and s.gpu.devices.known else []
-    choice = choice_for(s, cards) if cards else None
-    if choice is None:
-        return [Step(install(s, list(reversed(missing))), network=True)]
-    rest = [name for name in missing if name != "torch"]
-    steps = from_index(s, choice.variant, "" if choice.newest else f"=={choice.release}")
-    return [*steps, *([Step(install(s, rest), network=True)] if rest else [])]
+    """torch in the build that belongs on this machine, where the index does not bring that one by itself."""
+    names = list(reversed(missing))
+    fields: dict[str, Plain] = {"packages": " and ".join(names)}
+    # what is not known of the GPUs must not lead to another build than everybody gets
+    answer = (
+        wanted_build(s) if "torch" in missing and s.gpu.devices.status in ("known", "absent") else Nothing("no_gpu")
+    )
+    if isinstance(answer, Nothing) or answer.plain or answer.kind == "cpu":
+        return [Step(install(s, names), "add", fields, network=True)]
+    rest = [name for name in names if name != "torch"]
+    steps = install_build(s, answer.choice)
+    told: dict[str, Plain] = {"packages": " and ".join(rest)}
+    return [*steps, *([Step(install(s, rest), "add", told, network=True)] if rest else [])]
 
 
 NOT_INSTALLED = Condition(
@@ -67,6 +71,7 @@ NOT_INSTALLED = Condition(
         "not_run": NOT_RUN,
         "missing": "{packages} cannot be run here: not installed in this environment",
         "no_module": "this Python finds no module {package}",
+        "add": "install {packages}",
     },
 )
 

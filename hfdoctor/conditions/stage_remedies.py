@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ..facts.snapshot import Snapshot
 from .install_steps import install
 from .model import FixClass
-from .reinstall import python_of, reinstall, torch_index
+from .newer_torch import newer_torch
+from .reinstall import reinstall, torch_index
 from .seen_stages import Seen, package_in
 
 _SELECTOR = "choose the build for this GPU and driver on https://pytorch.org/get-started/locally/"
@@ -43,12 +44,10 @@ def _torch_again(s: Snapshot, seen: Seen) -> list[str]:
 
 
 def _newer_torch(s: Snapshot, seen: Seen) -> list[str]:
-    torch = s.packages.installed().get("torch")
     asked = re.search(r"PyTorch >= ?([\d.]*\d)|at least v([\d.]*\d)", seen.text)
     least = next((one for one in asked.groups() if one), "") if asked else ""
-    return install(
-        s, [f"torch>={least}" if least else "torch"], "--upgrade", *torch_index(torch.version if torch else "")
-    )
+    step = newer_torch(s, least)
+    return step.argv if step else []
 
 
 def _companions(s: Snapshot, seen: Seen) -> list[str]:
@@ -86,10 +85,6 @@ def _packages_of_family(s: Snapshot, seen: Seen) -> list[str]:
     return install(s, list(dict.fromkeys(["transformers", *names])), "--upgrade")
 
 
-def _pip_check(s: Snapshot, seen: Seen) -> list[str]:
-    return [] if s.target.pip.absent else [python_of(s), "-m", "pip", "check"]
-
-
 REMEDIES: Mapping[str, Remedy] = {
     "module-shadowed": Remedy(
         "{doing} fails: a file of yours is imported instead of the library",
@@ -102,7 +97,7 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
     "dependency-conflict": Remedy(
         "{doing} fails: a package that the libraries require is missing or of another version",
-        (Way("see what is missing", _pip_check), Way("install what transformers asks for", _upgrade("transformers"))),
+        (Way("install what transformers asks for", _upgrade("transformers")),),
         "confirm",
     ),
     "torch-companion-mismatch": Remedy(

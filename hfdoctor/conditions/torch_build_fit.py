@@ -9,8 +9,9 @@ from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from . import torch_choice, torch_gpu
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
-from .torch_choice import best_index, choice_for, from_index, install_build, platform_of
+from .torch_choice import best_index, choice_for_most, from_index, install_build, platform_of
 from .torch_gpu import Build, build_for, capability_of, gpus, labels, numbers, sees_none, severity_of, works
+from .torch_wanted import rocm_for
 from .visible_devices import visible
 
 #: compute capability from which a GPU is worth a warning; what is older is slow, has little memory, and every release
@@ -44,7 +45,7 @@ def _cpu_build(s: Snapshot, goal: Goal) -> Verdict:
     amd = [one for one in gpus(s, "amd") if _for_rocm(s, one)]
     if amd:
         return _other(s, goal, build, amd, "rocm")
-    intel = [one for one in gpus(s, "intel") if _for_xpu(one)]
+    intel = [one for one in gpus(s, "intel") if for_xpu(one)]
     if intel:
         return _other(s, goal, build, intel, "xpu")
     if unclear:
@@ -105,7 +106,8 @@ def _for_rocm(s: Snapshot, card: Device) -> bool:
     return bool(capability) and newest_for(capability) is not None
 
 
-def _for_xpu(card: Device) -> bool:
+def for_xpu(card: Device) -> bool:
+    """Whether it is one of Intel's GPUs that PyTorch's XPU wheels are made for."""
     named = bool(re.search(_ARC, card.name.lower())) or card.pci_id.startswith(_ARC_IDS)
     return not card.integrated and named
 
@@ -126,15 +128,15 @@ def _nvidia(s: Snapshot, goal: Goal, build: Build, cards: list[Device], *, note:
     if note and severity == "warning":
         severity = "note"
     steps = []
-    if s.gpu.driver.absent and not s.gpu.jetson.known:
-        steps.append(Step(says="driver_first", administrator=True, network=True))
+    # without a driver that runs it no other build is of use: the person goes first
+    ready = not s.gpu.driver.absent
     if s.gpu.jetson.known:
         steps.append(Step(says="jetson_builds", network=True))
-    elif choice := choice_for(s, cards):
-        steps += install_build(s, choice)
-    elif newer := choice_for(s, cards, any_driver=True):
-        steps.append(Step(says="newer_driver", administrator=True, network=True))
-        steps += install_build(s, newer)
+    elif ready and (most := choice_for_most(s, cards)):
+        steps += install_build(s, most[0])
+    elif most := choice_for_most(s, cards, any_driver=True):
+        told: dict[str, Plain] = {**fields, "release": most[0].release, "variant": most[0].variant}
+        steps.append(Step(says="newer_driver" if ready else "driver_first", fields=told, administrator=True))
     else:
         steps.append(Step(says="ask_selector", network=True))
     basis: Basis = "derived"
@@ -156,10 +158,7 @@ def _other(s: Snapshot, goal: Goal, build: Build, cards: list[Device], kind: str
     fields: dict[str, Plain] = {**build.fields, "gpus": labels(cards), "capability": capability_of(cards[0])[0]}
     variant = kind
     if kind == "rocm":
-        from ..knowledge.rocm_builds import newest_for
-
-        row = newest_for(capability_of(cards[0])[0])
-        variant = f"rocm{row.until}" if row else kind
+        variant = f"rocm{rocm_for(cards)}"
     clues = [*_build_clues(s, build), Clue(s.gpu.devices, labels(cards), f"gpu_{kind}", fields)]
     steps = from_index(s, variant)
     severity = severity_of(goal)
@@ -197,8 +196,10 @@ TORCH_CPU_BUILD = Condition(
         "driver_is": "its driver is {driver}",
         "no_driver": "the GPU has no driver of NVIDIA yet",
         "torch_sees_none": "torch was asked and finds no GPU (torch.cuda.is_available() is False)",
-        "driver_first": "install NVIDIA's driver first, and restart",
-        "newer_driver": "the installed driver runs no build with code for this GPU: install a newer one, and restart",
+        "driver_first": "install NVIDIA's driver first (https://www.nvidia.com/drivers), and restart; torch {release} "
+        "for {variant} is then the build for this GPU",
+        "newer_driver": "the installed driver runs no build with code for this GPU: install a newer one "
+        "(https://www.nvidia.com/drivers), and restart; torch {release} for {variant} then runs here",
     },
 )
 

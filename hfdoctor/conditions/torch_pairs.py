@@ -9,8 +9,10 @@ from typing import NamedTuple
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
 from .closure import Ask, closure_of
-from .install_steps import install
+from .install_steps import install, install_like
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
+from .newer_torch import WORDS as NEWER_WORDS
+from .newer_torch import newer_torch, torch_release
 from .reinstall import torch_index
 from .requirement_lines import fits, parse
 from .seen_imports import may_be_error
@@ -246,10 +248,13 @@ def _cure(s: Snapshot, torch: Distribution, found: Sequence[Mismatch], names: Se
     # torch stays as it is and the resolver looks for the releases that were made for it
     companions = [name for name in names if name in COMPANIONS]
     fields["companions"] = " and ".join(companions)
-    steps = [Step(install(s, [f"torch=={torch.version}", *companions], *index), "pair", fields, network=True)]
+    # the metadata of old releases name no torch: nothing but --upgrade moves those
+    flags = [] if all(one.basis != "table" for one in found) else ["--upgrade"]
+    steps = [Step(install(s, [f"torch=={torch.version}", *companions], *flags, *index), "pair", fields, network=True)]
     pins = {one.pinned for one in found if one.pinned}
     if len(names) > 1 and len(pins) == 1:
-        steps.append(Step(says="go_back", fields={**fields, "old": pins.pop()}))
+        old = pins.pop()
+        steps.append(torch_release(s, old, torch.version, {**fields, "old": old}, says="go_back"))
     return Treatment("confirm", steps)
 
 
@@ -287,12 +292,22 @@ def _too_old(s: Snapshot, goal: Goal) -> Verdict:
             clues.insert(0, Clue(s.packages.imports, trial.package, "disabled", {"package": trial.package}))
             basis = "observed"
             break
-    wanted = f"torch>={needs.minimum_torch}"
-    steps = [Step(install(s, [wanted], *torch_index(version)), "newer_torch", fields, network=True)]
-    steps.append(Step(says="older_transformers", fields=fields))
     severity: Severity = "error" if enforced else "warning"
     says = "disabled_by" if enforced else "below"
-    return Fail(says, severity, basis, clues, fields, Treatment("confirm", steps), len(clues))
+    treatment = Treatment("confirm", _cure_old(s, needs.minimum_torch, version, fields))
+    return Fail(says, severity, basis, clues, fields, treatment, len(clues))
+
+
+def _cure_old(s: Snapshot, least: str, version: str, fields: dict[str, Plain]) -> list[Step]:
+    """A newer torch; or the newest transformers that accepts this one."""
+    from ..knowledge.generations import oldest_transformers_beyond
+
+    newer = newer_torch(s, least, told=version)
+    beyond = oldest_transformers_beyond(version)
+    older = Step(says="older_transformers", fields=fields)
+    if beyond:
+        older = Step(install_like(s, "transformers", f"<{beyond}"), "older_transformers", fields, network=True)
+    return [newer, older] if newer else [Step(says="no_newer_torch"), older]
 
 
 def _too_old_told(s: Snapshot, transformers: Distribution) -> Verdict:
@@ -316,10 +331,9 @@ def _too_old_told(s: Snapshot, transformers: Distribution) -> Verdict:
     ]
     if not _is_older(version, minimum):
         return Pass(1, clues[:1])
-    steps = [Step(install(s, [f"torch>={minimum}"], *torch_index(version)), "newer_torch", fields, network=True)]
-    steps.append(Step(says="older_transformers", fields=fields))
     says = "disabled_by" if row.enforced else "below"
-    return Fail(says, "warning", "table", clues, fields, Treatment("confirm", steps), len(clues))
+    treatment = Treatment("confirm", _cure_old(s, minimum, version, fields))
+    return Fail(says, "warning", "table", clues, fields, treatment, len(clues))
 
 
 def _is_older(version: str, minimum: str) -> bool:
@@ -351,7 +365,8 @@ TORCH_TOO_OLD = Condition(
         "disabled_by": "transformers {transformers} ignores torch {torch}: it needs {minimum} or newer, "
         "and will say that PyTorch was not found",
         "below": "transformers {transformers} was made for torch {minimum} or newer, but torch {torch} is installed",
-        "newer_torch": "install a newer torch",
+        **NEWER_WORDS,
+        "no_newer_torch": "no newer torch has wheels for this Python, machine and driver: look at those first",
         "older_transformers": "or, if this torch must stay, install an older transformers that accepts it",
     },
 )

@@ -12,6 +12,8 @@ from .cuda_names import concerns_cuda
 from .import_checks import ImportCheck, failing_checks
 from .install_steps import can_all_hold, install, install_like, joined
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
+from .newer_torch import torch_release
+from .reinstall import torch_index
 from .requirement_lines import normalised
 from .seen_imports import may_be_error
 from .seen_stages import Seen, failures
@@ -143,11 +145,28 @@ def _cure_wrong(
     fields: dict[str, Plain] = {"package": name, "by": " and ".join(askers)}
     newer = Step(install(s, [*askers, name], "--upgrade"), "newer_all", fields, network=True)
     if name in closure.roots:  # what the person asked for stays; those that lean on it follow
-        return Treatment("confirm", [Step(install(s, askers, "--upgrade"), "newer_asker", fields, network=True)])
+        version = s.packages.installed()[name].version
+        index = torch_index(version) if name == "torch" else []
+        extra = ["--extra-index-url", index[1]] if index else []
+        argv = install(s, [*askers, f"{name}=={version}"], "--upgrade", *extra)
+        steps = [Step(argv, "newer_asker", fields, network=True)]
+        pin = re.fullmatch(r"==\s*(\d[\w.]*)", joined(specifiers))
+        if name == "torch" and pin:
+            steps.append(torch_release(s, pin[1], version, {**fields, "pin": pin[1]}, says="or_asked"))
+        return Treatment("confirm", steps)
     if not can_all_hold(specifiers):
         return Treatment("confirm", [newer])
     fitting = Step(install_like(s, name, joined(specifiers)), "fitting", fields, network=True)
-    return Treatment("confirm", [fitting, Step(says="or_newer", fields=fields)])
+    return Treatment("confirm", [fitting, _or_newer(s, name, askers, fields)])
+
+
+def _or_newer(s: Snapshot, name: str, askers: Sequence[str], fields: Mapping[str, Plain]) -> Step:
+    """The other way round: ``name`` stays, and those who ask for another version of it get newer."""
+    entries = [s.packages.installed().get(asker) for asker in askers]
+    if "torch" in askers or any(entry is None or entry.installer.lower().startswith("conda") for entry in entries):
+        return Step(says="or_newer", fields=fields)
+    kept = f"{name}=={s.packages.installed()[name].version}"
+    return Step(install(s, [*askers, kept], "--upgrade"), "or_newer", fields, network=True)
 
 
 def _together(s: Snapshot, fails: list[Fail]) -> list[Fail]:
@@ -303,6 +322,7 @@ _WORDS: Collection[tuple[str, str]] = (
     ("fitting_all", "install versions that go together"),
     ("newer_all", "no one version suits the installed packages: let the installer find newer ones that go together"),
     ("newer_asker", "install a newer {by}, made for the {package} that is here"),
+    ("or_asked", "or install torch {pin}, for which {by} was made"),
     ("or_newer", "or keep {package} and install a newer {by}"),
 )
 

@@ -78,6 +78,18 @@ def torch_for_transformers(release: str) -> TransformersTorch | None:
     return next((row for row in load_transformers_torch() if _within(release, row.since, row.before)), None)
 
 
+def oldest_transformers_beyond(torch: str) -> str:
+    """The first release of transformers that does not accept torch ``torch`` (``2.3.1+cpu``) any more; "" for none."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        version = Version(torch)
+    except InvalidVersion:
+        return ""
+    beyond = [row.since for row in load_transformers_torch() if version < Version(row.enforced or row.declared)]
+    return min(beyond, key=Version, default="")
+
+
 def numpy_build(package: str, release: str, system: str) -> NumpyBuild | None:
     """The row that says which NumPy this release was compiled with; None where it runs with either, or is not known."""
     return next(

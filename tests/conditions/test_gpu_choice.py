@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfdoctor.binaries.targets import runs_on
@@ -18,6 +18,7 @@ DRIVERS = ["11.4", "11.8", "12.2", "12.4", "12.8", "13.0", "13.2"]
 CAPABILITIES = ["3.5", "3.7", "5.0", "6.1", "7.0", "7.5", "8.6", "8.9", "9.0", "10.0", "12.0", "12.1"]
 
 
+@settings(deadline=None)  # the first one loads the tables
 @given(st.sampled_from(DRIVERS), st.sampled_from(CAPABILITIES), st.sampled_from(["", "3.9", "3.10", "3.12", "3.14"]))
 def test_the_choice_runs(driver: str, capability: str, python: str) -> None:
     choice = best_index(driver, [capability], *LINUX, python)

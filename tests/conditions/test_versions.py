@@ -224,7 +224,10 @@ def test_package_that_pins_another_torch() -> None:
     s = healthy_with(dist("vllm", "0.9.0", "torch==2.7.0", "transformers>=4.51.1"))
     found = finding(s, CONFLICT)
     assert (found.severity, found.basis) == ("warning", "derived")
-    assert found.remedy and found.remedy.steps[0].argv[-2:] == ["vllm", "--upgrade"]  # torch itself is left alone
+    assert found.remedy
+    newer, back = (step.argv for step in found.remedy.steps)
+    assert newer[4:7] == ["vllm", "torch==2.15.0+cpu", "--upgrade"]  # torch itself is left alone
+    assert back[4:] == ["torch==2.7.0", "--index-url", "https://download.pytorch.org/whl/cpu"]
 
 
 def test_package_that_pins_another_transformers_of_the_family() -> None:
