@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from . import cases_conditions, inside
 from .machine import Step, WindowsMachine, hfdoctor, windows_path
 
 pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
@@ -53,6 +54,16 @@ def _hold_to_the_limit():
 
 _hold_to_the_limit()
 """
+
+
+@pytest.fixture(scope="module")
+def cases(machine: WindowsMachine) -> dict[str, str]:
+    return inside.outcomes(machine, cases_conditions)
+
+
+@pytest.mark.parametrize("name", inside.names(cases_conditions))
+def test_inside_windows(cases: dict[str, str], name: str) -> None:
+    assert cases[name] == ""
 
 
 def deep_environment(machine: WindowsMachine) -> Path:
