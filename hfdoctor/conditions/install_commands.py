@@ -71,6 +71,7 @@ def together(changes: Sequence[Change]) -> list[Change]:
             isinstance(change, PackageChange)
             and isinstance(last, NewEnvironment)
             and _inside(change.python, last.folder)
+            and change == PackageChange(change.python, change.install)  # it takes no options along
         ):
             found[-1] = NewEnvironment(last.python, last.folder, (*last.packages, *change.install))
         elif isinstance(change, PackageChange) and isinstance(last, PackageChange) and _one(last, change):

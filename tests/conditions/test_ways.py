@@ -1,0 +1,160 @@
+"""The alternatives of a remedy, and over the whole catalogue: what hfdoctor can do by itself is said truthfully."""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+import pytest
+
+from hfdoctor.conditions.catalogue import CATALOGUE
+from hfdoctor.conditions.changes import PackageChange, PutAway
+from hfdoctor.conditions.engine import diagnose
+from hfdoctor.conditions.model import Finding, Goal, Remedy, RemedyStep
+from hfdoctor.conditions.ways import automatic, change_of, fixable, ways
+from tests import recorded
+
+PY = "/home/ana/project/.venv/bin/python"
+
+
+def step(text: str, *argv: str, administrator: bool = False) -> RemedyStep:
+    return RemedyStep(text, list(argv), administrator, False)
+
+
+INSTALL = step("install it", PY, "-m", "pip", "install", "a")
+
+
+def test_an_alternative_begins_with_or() -> None:
+    steps = [step("or begin"), INSTALL, step("open a new terminal"), step("or, if not, this"), step("or that")]
+    assert [len(way) for way in ways(steps)] == [3, 1, 1]
+    assert ways([]) == [[]]
+
+
+def test_order_is_no_alternative() -> None:
+    assert len(ways([step("ordinary"), step("origin")])) == 1
+
+
+def test_what_hfdoctor_can_do() -> None:
+    assert change_of(INSTALL) == PackageChange(PY, ("a",))
+    assert automatic([INSTALL, step("open a new terminal")])
+    assert not automatic([step("by hand")])
+    assert not automatic([INSTALL, step("", "sudo", "reboot")])  # one command of the person's leaves all to them
+    assert not automatic([step("", PY, "-m", "pip", "install", "a", administrator=True)])
+
+
+def test_a_change_of_its_own_stands_before_the_command() -> None:
+    named = msgspec.structs.replace(INSTALL, change=PutAway("/x"), administrator=True)
+    assert change_of(named) == PutAway("/x")
+
+
+def test_print_only_is_not_fixable() -> None:
+    assert fixable(Remedy("confirm", [step("by hand"), step("or this"), INSTALL])) is True
+    assert not fixable(Remedy("print-only", [INSTALL]))
+    assert not fixable(Remedy("confirm", [step("by hand")]))
+    assert not fixable(None)
+
+
+# -- the catalogue ----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def found() -> list[tuple[str, Finding]]:
+    """Every failed finding of every recorded machine."""
+    answers = []
+    for name in recorded.names():
+        goal = Goal(**recorded.expected(name).get("goal", {}))
+        answers += [(name, finding) for finding in diagnose(recorded.load(name), goal).failed()]
+    return answers
+
+
+def test_confirm_means_that_something_is_automatic() -> None:
+    wrong = []
+    for name, finding in found():
+        remedy = finding.remedy
+        if remedy is not None and (remedy.fix_class != "print-only") != any(map(automatic, ways(remedy.steps))):
+            wrong.append((name, finding.condition))
+    # what these would make by a command is no cure of what they found: the person has to go on there
+    assert {condition for _, condition in wrong} <= {
+        "python-environment-moved",
+        "python-does-not-start",
+        "python-too-old",
+    }
+
+
+def test_nothing_automatic_stands_in_what_is_only_shown() -> None:
+    wrong = [
+        (name, finding.condition)
+        for name, finding in found()
+        if finding.remedy is not None
+        and finding.remedy.fix_class == "print-only"
+        and any(step.change is not msgspec.UNSET for step in finding.remedy.steps)
+    ]
+    assert wrong == []
+
+
+def test_every_command_of_an_automatic_way_is_understood() -> None:
+    for name, finding in found():
+        remedy = finding.remedy
+        for way in ways(remedy.steps) if remedy and remedy.fix_class != "print-only" else []:
+            changes = [change_of(step) for step in way if step.argv or step.change is not msgspec.UNSET]
+            if any(changes):
+                assert automatic(way) == all(changes), (name, finding.condition, [step.argv for step in way])
+
+
+def test_every_way_says_what_it_is() -> None:
+    for name, finding in found():
+        for way in ways(finding.remedy.steps) if finding.remedy else []:
+            assert way[0].text, (name, finding.condition)
+
+
+GUIDED = {
+    # the machine's owner, or NVIDIA, has to act first; the steps say how
+    "driver-missing": "a driver comes with the system's own installer and a restart",
+    "driver-mismatch": "a restart (or a container made anew) is the whole cure",
+    "wsl-gpu": "the driver is that of Windows",
+    "glibc-too-old": "a system's C library is not replaced",
+    "illegal-instruction": "the processor stays as it is",
+    "cuda-unknown-error": "a restart of the driver",
+    "out-of-memory": "there is not enough memory",
+    "gpu-out-of-memory": "programs of the person's hold the memory",
+    "mps-unsupported-op": "the operation is not there",
+    # another Python
+    "python-32bit": "a 64-bit Python comes from its maker's installer",
+    "python-too-old": "another Python: a new environment, in which the person goes on",
+    "python-too-new": "another Python",
+    "platform-no-wheel": "another system, or a build from source",
+    "python-does-not-start": "no environment can be mended from outside whose interpreter does not run",
+    "python-environment-moved": "the old one stays until the person has moved what it held",
+    # the person's own files
+    "module-shadowed": "a file of the person's own must get another name",
+    # nobody knows the cause
+    "smoke-failed": "what failed is in no condition",
+    "wrong-results": "a library or a device computes wrongly",
+}
+
+
+def test_the_table_of_what_is_only_guided() -> None:
+    """These have no automatic way on any recorded machine; each of them is here on purpose."""
+    by_hand = {finding.condition for _, finding in found()} - {
+        finding.condition for _, finding in found() if fixable(finding.remedy)
+    }
+    mine = {condition.id for condition in CATALOGUE if condition.family in ("gpu", "packages", "installation", "smoke")}
+    mine |= {"python-environment-moved", "python-does-not-start", "module-shadowed"}
+    mine |= {"python-too-old", "python-too-new", "python-32bit", "platform-no-wheel", "externally-managed"}
+    assert (by_hand & mine) <= set(GUIDED)
+    assert not set(GUIDED) & {finding.condition for _, finding in found() if fixable(finding.remedy)}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("broken-install", "version-skew", "dependency-conflict", "numpy-abi", "keras3", "torch-companion-mismatch"),
+        *("torch-too-old-for-transformers", "torch-cpu-build", "driver-too-old", "gpu-arch-unsupported"),
+        *("cuda-libs-mixed", "cuda-libs-missing", "cudnn-failure", "rocm-mismatch", "triton-missing"),
+        *("extension-abi-mismatch", "externally-managed", "pip-too-old", "model-type-unknown"),
+        *("missing-optional-dependency", "not-installed", "dll-load-failed", "framework-dropped", "openmp-duplicate"),
+        "gpu-required",
+    ],
+)
+def test_these_are_fixable(condition: str) -> None:
+    assert any(fixable(finding.remedy) for _, finding in found() if finding.condition == condition)
