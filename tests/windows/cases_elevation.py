@@ -1,0 +1,351 @@
+"""One elevation for all that needs an administrator, on a real registry; see inside.py.
+
+Wine has no question to ask and makes everybody an administrator, but it does start the child through the shell's own
+verb ``runas``: here this process is told that it may not write, and the child does it for real.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hfdoctor.conditions.changes import RegistryChange, VariableChange
+from hfdoctor.remedies import elevated_child, elevation, plan_file, raw_registry
+from hfdoctor.remedies.action import quiet
+from hfdoctor.remedies.kinds.registered import prepare
+from hfdoctor.remedies.kinds.registry import RegistryAction
+from hfdoctor.remedies.kinds.variable_windows import MACHINE, PERSON
+
+from . import exports
+from .cases_registry import DEVELOPER, DEVELOPER_MODE, FILE_SYSTEM, LONG_PATHS, place, refused, through_journal
+
+ON = (4, b"\1\0\0\0")
+OFFLINE = (1, "1\0".encode("utf-16-le"))
+REAL_START = elevation.start_as_administrator
+
+
+def no_administrator() -> None:
+    """From now on this process may not write HKLM, as for most people."""
+    raw_registry.may_write = lambda key: key.startswith("HKCU\\")
+    elevation.may_administer = lambda: False
+
+
+def prepared_actions() -> list[Any]:
+    """The three kinds of things that need an administrator, through the journal; one has a part of the person's."""
+    for name in (PERSON, MACHINE):
+        exports.put(name, "HF_HUB_OFFLINE", *OFFLINE)
+    exports.put(FILE_SYSTEM, "LongPathsEnabled", 3, b"\1\2\3")
+    exports.remove(DEVELOPER)
+    changes = (LONG_PATHS, DEVELOPER_MODE, VariableChange("HF_HUB_OFFLINE"))
+    actions = [through_journal(prepare(change, place())) for change in changes]
+    assert all(action.needs().administrator for action in actions)
+    return actions
+
+
+def exported() -> exports.Export:
+    return exports.whole(FILE_SYSTEM, DEVELOPER, MACHINE, "HKCU")
+
+
+@contextlib.contextmanager
+def state() -> Iterator[Path]:
+    """A state folder, in which nothing is left in the end."""
+    folder = Path(tempfile.mkdtemp())
+    yield folder
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+
+
+@contextlib.contextmanager
+def started_by(start: Callable[[Sequence[str], float], int | None]) -> Iterator[list[Sequence[str]]]:
+    """Windows starts the child in another way; the command lines that it was given."""
+    asked: list[Sequence[str]] = []
+
+    def count(argv: Sequence[str], timeout_s: float) -> int | None:
+        asked.append(argv)
+        return start(argv, timeout_s)
+
+    elevation.start_as_administrator = count
+    try:
+        yield asked
+    finally:
+        elevation.start_as_administrator = REAL_START
+
+
+def fails(code: int) -> Callable[[Sequence[str], float], int | None]:
+    def start(argv: Sequence[str], timeout_s: float) -> int | None:
+        raise OSError(22, "as Windows words it", None, code)
+
+    return start
+
+
+def case_one_question_for_everything() -> None:
+    no_administrator()
+    assert raw_registry.may_write(PERSON)
+    actions = prepared_actions()
+    before = exports.whole()
+    with state() as folder, started_by(REAL_START) as asked:
+        elevation.together(actions, "apply", folder)
+        assert len(asked) == 1
+        assert [action.look().state for action in actions] == ["after"] * 3
+        found = exports.changes(before, exports.whole())
+        assert found == {
+            (FILE_SYSTEM.upper(), "LongPathsEnabled"): ((3, b"\1\2\3"), ON),
+            (DEVELOPER.upper(), None): ("gone", None),
+            (DEVELOPER.upper(), "AllowDevelopmentWithoutDevLicense"): ("gone", ON),
+            (MACHINE.upper(), "HF_HUB_OFFLINE"): (OFFLINE, "gone"),
+            (PERSON.upper(), "HF_HUB_OFFLINE"): (OFFLINE, "gone"),
+        }, found
+        for action in actions:  # what comes after finds it done and asks nothing
+            action.apply(quiet)
+        elevation.together(actions, "apply", folder)
+        assert len(asked) == 1
+        elevation.together(actions, "undo", folder)
+        assert len(asked) == 2
+        assert exports.changes(before, exports.whole()) == {}
+        elevation.together(actions, "undo", folder)
+        assert len(asked) == 2
+
+
+def case_an_action_alone_asks_for_itself() -> None:
+    """As where a fix is taken back that an administrator's own terminal made."""
+    actions = prepared_actions()
+    before = exported()
+    with started_by(REAL_START) as asked:
+        for action in actions:
+            action.apply(quiet)
+            assert action.look().state == "after"
+        for action in actions:
+            action.undo(quiet)
+            assert action.look().state == "before"
+    assert len(asked) == 6
+    assert exported() == before
+
+
+def case_the_child_is_started_alone() -> None:
+    """Nothing that a person's settings or folders could put in its way is looked at."""
+    trap = Path(tempfile.mkdtemp())
+    caught = trap / "caught"
+    evil = f"open({str(caught)!r}, 'w')\n"
+    for name in ("json", "hashlib", "base64", "sitecustomize", "usercustomize", "raw_registry", "plan_file"):
+        (trap / f"{name}.py").write_text(evil)
+    kept = dict(os.environ), Path.cwd()
+    os.environ.update(PYTHONPATH=str(trap), PYTHONSTARTUP=str(trap / "json.py"), PYTHONHOME=str(trap))
+    os.chdir(trap)
+    action = through_journal(prepare(LONG_PATHS, place()))
+    try:
+        with state() as folder, started_by(REAL_START) as asked:
+            elevation.together([action], "apply", folder)
+            elevation.together([action], "undo", folder)
+    finally:
+        os.environ.clear()
+        os.environ.update(kept[0])
+        os.chdir(kept[1])
+    assert not caught.exists()
+    python, *options, child, plan, sha256 = asked[0]
+    assert options == ["-I", "-S", "-B"]
+    assert all(Path(path).is_absolute() for path in (python, child, plan))
+    assert len(sha256) == 64
+
+
+def case_the_answer_is_no() -> None:
+    actions = prepared_actions()
+    before = exported()
+    with state() as folder:
+        with started_by(fails(1223)) as asked, refused("the answer was no", "nothing was changed"):
+            elevation.together(actions, "apply", folder)
+        assert len(asked) == 1
+        for code in (5, 740, 1260, 1459):  # no question possible: a policy, no screen
+            with started_by(fails(code)), refused("could not ask", f"error {code}", "nothing was changed"):
+                elevation.together(actions, "apply", folder)
+    assert exported() == before
+    elevation.may_administer = lambda: True  # no question helps where an administrator may not
+    with state() as folder, refused("not even by an administrator"):
+        elevation.together(actions, "apply", folder)
+    elevation.may_administer = lambda: False
+    assert exported() == before
+
+
+def case_nobody_answers() -> None:
+    actions = prepared_actions()
+    before = exported()
+    late: list[Sequence[str]] = []
+    elevation.DEADLINE_S = 0.5
+
+    def start(argv: Sequence[str], timeout_s: float) -> int | None:
+        late.append(argv)
+        time.sleep(3)
+        return None
+
+    with state() as folder, started_by(start), refused("no answer", "nothing was changed"):
+        elevation.together(actions, "apply", folder)
+    elevation.DEADLINE_S = 600.0
+    # the yes that comes afterwards finds no plan
+    assert subprocess.run(late[0], stdin=subprocess.DEVNULL, capture_output=True).returncode == 2
+    assert exported() == before
+
+
+def case_the_child_dies() -> None:
+    actions = prepared_actions()
+    before = exported()
+    with state() as folder:
+        with started_by(lambda argv, timeout_s: 1), refused("ended with code 1", "nothing was changed"):
+            elevation.together(actions, "apply", folder)
+        assert exported() == before
+        # it did the first of three; the second question puts that back
+        killed = iter([True])
+
+        def dies(argv: Sequence[str], timeout_s: float) -> int | None:
+            if next(killed, False):
+                exports.put(FILE_SYSTEM, "LongPathsEnabled", *ON)
+                return 0xC0000005
+            return REAL_START(argv, timeout_s)
+
+        with started_by(dies) as asked, refused("nothing was changed"):
+            elevation.together(actions, "apply", folder)
+        assert len(asked) == 2
+        assert exported() == before
+
+        # and where the answer to that one is no, it is said what remains, which undo can still put back
+        def dies_and_no(argv: Sequence[str], timeout_s: float) -> int | None:
+            if exports.whole(FILE_SYSTEM)[FILE_SYSTEM, "LongPathsEnabled"] == ON:
+                raise OSError(22, "no", None, 1223)
+            exports.put(FILE_SYSTEM, "LongPathsEnabled", *ON)
+            return 1
+
+        with started_by(dies_and_no), refused("LongPathsEnabled is 1 (REG_DWORD)"):
+            elevation.together(actions, "apply", folder)
+        elevation.together(actions, "undo", folder)
+    assert exported() == before
+
+
+def case_somebody_was_faster() -> None:
+    actions = prepared_actions()
+    exports.put(FILE_SYSTEM, "LongPathsEnabled", 4, b"\0\0\0\0")
+    before = exported()
+    with state() as folder:
+        with refused("changed by somebody else", "nothing was changed"):
+            elevation.together(actions, "apply", folder)
+        assert exported() == before
+        elevation.together(actions, "apply", folder, force=True)
+        assert actions[0].look().state == "after"
+        elevation.together(actions, "undo", folder)
+
+
+def case_old_plans_are_swept_up() -> None:
+    actions = prepared_actions()
+    with state() as folder:
+        left = folder / "elevate-0.json"
+        left.write_text("{}")
+        os.utime(left, (time.time() - 3600,) * 2)
+        with started_by(fails(1223)), refused("no"):
+            elevation.together(actions, "apply", folder)
+
+
+def made_plan(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> tuple[Path, str]:
+    """A plan that the child would accept, or what ``change`` makes of it, with the hash that fits it."""
+    action = through_journal(prepare(LONG_PATHS, place()))
+    assert isinstance(action, RegistryAction)
+    data = elevation.plan_bytes([action], "apply", "f00d", False)
+    if change is not None:
+        document = json.loads(data)
+        change(document)
+        data = json.dumps(document).encode()
+    path = folder / "elevate-f00d.json"
+    plan_file.write_private(str(path), data)
+    return path, hashlib.sha256(data).hexdigest()
+
+
+def child(path: str | Path, sha256: str) -> int:
+    """The child itself, in this process: the same code, files and registry."""
+    return elevated_child.main([str(path), sha256])
+
+
+def case_the_child_accepts_only_its_plan() -> None:
+    before = exported()
+    changes: list[Callable[[dict[str, Any]], None]] = [
+        lambda plan: plan["values"][0].update(key=rf"{FILE_SYSTEM}\..\Lsa"),
+        lambda plan: plan["values"][0].update(kind="command"),
+        lambda plan: plan.update(format="hfdoctor.elevated/2"),
+        lambda plan: plan.update(made=time.time() - 3600),
+        lambda plan: plan.update(owner="S-1-5-21-9-9-9-9999"),
+        lambda plan: plan.update(nonce="another"),
+    ]
+    for change in changes:
+        with tempfile.TemporaryDirectory() as folder:
+            assert child(*made_plan(Path(folder), change)) == 2
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path, sha256 = made_plan(folder)
+        assert child(path, "0" * 64) == 2
+        assert child(path.with_name("gone.json"), sha256) == 2
+        assert child(rf"\\?\{path}", sha256) == 2
+        assert child(path.parent / "x" / ".." / path.name, sha256) == 2
+        assert child(path.name, sha256) == 2
+        data = path.read_bytes()
+        # edited by hand, to the same length
+        path.write_bytes(data.replace(b'"apply"', b'"undo" '))
+        assert child(path, sha256) == 2
+        path.write_bytes(data)
+        # a second name, a folder (Wine 8 makes no symbolic links)
+        os.link(path, folder / "second")
+        assert child(path, sha256) == 2
+        (folder / "second").unlink()
+        assert child(folder, sha256) == 2
+        # open for everybody to read, or too large
+        public = folder / "public"
+        public.mkdir()
+        (public / path.name).write_bytes(data)
+        assert child(public / path.name, sha256) == 2
+        huge = folder / "huge"
+        huge.mkdir()
+        large = data + b" " * plan_file.LIMIT
+        plan_file.write_private(str(huge / path.name), large)
+        assert child(huge / path.name, hashlib.sha256(large).hexdigest()) == 2
+        assert exported() == before
+        # and after all that its own plan is still good, in a process of its own
+        argv = elevation.command(str(path), sha256)
+        assert subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+    assert exports.changes(before, exported()) == {
+        (FILE_SYSTEM.upper(), "LongPathsEnabled"): (before.get((FILE_SYSTEM, "LongPathsEnabled"), "gone"), ON)
+    }
+    exports.remove(FILE_SYSTEM, "LongPathsEnabled")
+
+
+def case_a_plan_is_not_written_over_another_file() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "there"
+        path.write_bytes(b"theirs")
+        try:
+            plan_file.write_private(str(path), b"ours")
+        except FileExistsError:
+            pass
+        else:
+            raise AssertionError("the file of somebody else was overwritten")
+        assert path.read_bytes() == b"theirs"
+
+
+def case_in_a_virtual_environment_the_base_runs() -> None:
+    kept = sys.executable, getattr(sys, "_base_executable", None)
+    with tempfile.TemporaryDirectory() as name:
+        python = Path(name) / "Scripts" / "python.exe"
+        python.parent.mkdir()
+        python.touch()
+        sys.executable = str(python)
+        try:
+            assert elevation.command("plan", "0")[0] == kept[1]
+        finally:
+            sys.executable = kept[0]
+
+
+def case_unknown_keys_need_no_question() -> None:
+    with refused("may not be changed by this user"):
+        prepare(RegistryChange(r"HKLM\SOFTWARE\Somebody", "n", "REG_DWORD", 1), place())
