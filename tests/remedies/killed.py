@@ -12,7 +12,8 @@
 A moment is right before a change: opening for writing, rename, remove, mkdir, link, chmod, utime, truncate, starting a
 program, writing to or closing a file object, os.write, os.fsync, sendfile; an ``os.write`` has a second moment, with
 half of its bytes written. Code that prepares something first can call ``arm()`` (a name it finds defined): only what
-comes after that counts. What it prints to standard output or error does not count.
+comes after that counts; ``moment("words")`` is a moment of its own. What it prints to standard output or error does
+not count.
 
 ``killed_after`` kills at a time instead, with everything that the code started: for what other programs do (uv, git).
 """
@@ -119,7 +120,7 @@ def writable(file):
     except (OSError, ValueError, AttributeError):
         return False
 
-builtins.arm = arm
+builtins.arm, builtins.moment = arm, tick
 if words[0] == "-":
     code = compile(words[1], "<killed>", "exec")
     sys.argv[:] = ["-"]
