@@ -119,13 +119,18 @@ def _steps(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
         Step(says=says, fields=fields) for says in sorted({_remark(s, one) for one in troubles if not one.entries})
     ]
     flavour = PureWindowsPath if _windows(s) else PurePosixPath
-    first, *others = [PutAway(str(flavour(folder) / entry)) for entry in entries]
-    rest = [Step(change=change) for change in others]
+
+    def away(says: str, entries: Sequence[str]) -> list[Step]:
+        first, *rest = [PutAway(str(flavour(folder) / entry)) for entry in entries]
+        return [Step(says=says, fields=fields, change=first), *(Step(change=change) for change in rest)]
+
     fetch = _fetch(s, [one for one in troubles if one.entries]) if online else []
     if not fetch:
-        return [Step(says="away", fields=fields, change=first), *rest, *remarks]
-    both = [Step(says="away_and_again", fields=fields, change=first), *rest, *fetch, *remarks]
-    return [*both, Step(says="or_away", fields=fields, change=first), *rest]
+        return [*away("away", entries), *remarks]
+    # the branch of a version that is fetched again by its commit must go on pointing at it
+    broken = {trouble.path for trouble in troubles}
+    staying = [entry for entry in entries if entry in broken or flavour(entry).parts[1] != "refs"]
+    return [*away("away_and_again", staying), *fetch, *remarks, *away("or_away", entries)]
 
 
 def _windows(s: Snapshot) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 
 from ..facts.cache_paths import TRANSFORMERS_CACHE_VARIABLES
-from ..facts.sections.hub import CacheHealth
+from ..facts.sections.hub import CacheHealth, OldRevisions
 from ..facts.sections.storage import Place, Volume
 from ..facts.snapshot import Snapshot
 from .changes import Command, PutAway, TreeMove, VariableChange
@@ -19,8 +19,8 @@ SPARE = 2 * 10**9
 WORTH_FREEING = 20 * 10**6
 #: two places whose free bytes differ by less than this, and whose sizes are equal, are one disk seen twice
 ALIKE = 64 * 2**20
-#: how many versions one command names
-MOST_VERSIONS = 60
+#: of how many repositories one command names the old versions
+MOST_REPOSITORIES = 10
 #: names of the folders that are made on another disk
 CACHE_FOLDER = "huggingface-hub"
 TEMP_FOLDER = "tmp-of-programs"
@@ -33,12 +33,12 @@ WORDS: Mapping[str, str] = {
     "move_cache": "or move the hub cache ({size}) from {path} to {new}, where {free} are free",
     "say_where": "and set {name} to {new}, so that it is found there",
     "cache_there": "or keep models in {new} from now on, where {free} are free (variable {name})",
-    "old_versions": "or remove {count} old versions from the hub cache ({size}): of {repos}; no branch points at them "
-    "any more, and a program that asks for one by its number fetches it again",
-    "old_away": "or put away {count} old versions in the hub cache ({size}): of {repos}; no branch points at them "
-    "any more",
-    "leftovers": "or put away what {count} downloads left that broke off ({size})",
-    "forget": "the room comes free when that is given up for good: hfdoctor undo --forget",
+    "old_versions": "or remove old versions of {repos} from the hub cache ({size}): no branch points at them any more, "
+    "and a program that asks for one by its commit fetches it again",
+    "old_away": "or put away old versions of {repos} in the hub cache ({size}): no branch points at them any more",
+    "leftovers": "or put away the remains of downloads that broke off ({size})",
+    "forget": "the room comes free when this fix is given up for good: hfdoctor undo --forget N (hfdoctor undo --list "
+    "shows its number N)",
     "purge": "or empty {path}, which is only a cache",
     "purge_known": "or empty {path}, which is only a cache ({size})",
     "purge_at_least": "or empty {path}, which is only a cache ({size} at least)",
@@ -49,7 +49,9 @@ WORDS: Mapping[str, str] = {
 
 
 def size(count: int) -> str:
-    """Bytes as people read them: 5.6 GB, 340 MB."""
+    """Bytes as people read them: 1.8 TB, 5.6 GB, 340 MB."""
+    if count >= 10**12:
+        return f"{count / 10**12:.1f} TB"
     if count >= 10**9:
         return f"{count / 10**9:.1f} GB"
     return f"{count / 10**6:.0f} MB"
@@ -61,13 +63,31 @@ def volume_of(place: Place) -> str:
     return filesystem.volume if filesystem else ""
 
 
-def make_room(s: Snapshot, place: Place, *, files: bool = False) -> list[Step]:
-    """Ways to make room on the volume of ``place``; every way begins with "or". ``files``: it is short of inodes.
+def make_room(s: Snapshot, place: Place, short: int = 0, *, files: bool = False) -> list[Step]:
+    """Ways to make room on the volume of ``place``; every way begins with "or".
 
-    What is put away keeps its room until it is given up: such ways come last, and not at all where files are short.
+    First those that free ``short`` bytes, as far as that is known. What is put away keeps its room until it is given
+    up: that comes last, and not at all where it is ``files`` (inodes) that are short.
     """
-    steps = [*move_cache(s, place), *old_versions(s, place), *purge(s, place)]
-    return steps if files else [*steps, *leftovers(s, place)]
+    moved = move_cache(s, place)
+    held = 10**18 if place.role == "hf-cache" else _held(s, place)  # it moves away from the disk that is full
+    ways = [(held, moved)] if moved else []
+    ways += [(_freed(steps), steps) for steps in (*old_versions(s, place), *purge(s, place))]
+    ways.sort(key=lambda way: way[0] < short)  # (stable: what can be taken back stays before what cannot)
+    found = [step for _, steps in ways for step in steps]
+    return found if files else [*found, *put_away(s, place)]
+
+
+def _freed(steps: list[Step]) -> int:
+    """Bytes that the commands among ``steps`` free, as far as that is known."""
+    return sum(-step.change.bytes for step in steps if isinstance(step.change, Command))
+
+
+def _held(s: Snapshot, place: Place) -> int:
+    """Bytes of the hub's cache on the volume of ``place``, as far as they were measured."""
+    cache = _cache_on(s, place)
+    health = _health(s, cache) if cache is not None else None
+    return health.blob_bytes + health.incomplete_bytes if health is not None else 0
 
 
 def elsewhere(s: Snapshot, place: Place, needed: int) -> Volume | None:
@@ -117,7 +137,7 @@ def move_cache(s: Snapshot, place: Place) -> list[Step]:
     if cache is None or cache.kind != "folder":
         return []
     health = _health(s, cache)
-    held = health.blob_bytes + health.incomplete_bytes if health is not None else 0
+    held = _held(s, place)
     volume = elsewhere(s, cache, held)
     if volume is None:
         return []
@@ -137,53 +157,64 @@ def move_cache(s: Snapshot, place: Place) -> list[Step]:
     ]
 
 
-def old_versions(s: Snapshot, place: Place) -> list[Step]:
-    """Versions in the hub's cache that no branch points at, by the library's own program where that can."""
+def old_versions(s: Snapshot, place: Place) -> list[list[Step]]:
+    """Versions in the hub's cache that no branch points at, by the library's own program: a way, or none."""
+    cache, library, chosen = _cache_on(s, place), s.hub.library.maybe(), s.target.chosen.maybe()
+    if cache is None or library is None or chosen is None or not library.cache_rm:
+        return []
+    old = _old(s, cache)[:MOST_REPOSITORIES]
+    total = sum(one.bytes for one in old)
+    if total < WORTH_FREEING:
+        return []
+    location = s.hub.cache.maybe()
+    there = ["--cache-dir", cache.path] if location is not None and location.hub_path else []
+    commits = [commit for one in old for commit in one.commits]
+    argv = [chosen.python, "-m", library.cli, "cache", "rm", *commits, "--yes", *there]
+    return [[Step(argv, "old_versions", _named(old, total), change=Command(tuple(argv), bytes=-total))]]
+
+
+def put_away(s: Snapshot, place: Place) -> list[Step]:
+    """Ways whose room comes free only later: old versions where the library cannot remove them, dead downloads."""
     cache = _cache_on(s, place)
     health = _health(s, cache) if cache is not None else None
-    old = [one for one in health.old_revisions if one.bytes] if health is not None else []
-    total = sum(one.bytes for one in old)
-    if cache is None or total < WORTH_FREEING:
+    if cache is None or health is None:
         return []
+    steps = []
+    library = s.hub.library.maybe()
+    old = [one for one in _old(s, cache) if one.entries]
+    total = sum(one.bytes for one in old)
+    # (the files of a store that repositories share are the newer library's to count)
+    if (library is None or not library.cache_rm) and not health.shared_blobs and total >= WORTH_FREEING:
+        entries = [entry for one in old for entry in one.entries]
+        steps += _away(s, cache, "old_away", _named(old, total), entries)
+    left = sum(one.bytes for one in health.leftovers)
+    if left >= WORTH_FREEING:
+        fields: dict[str, Plain] = {"size": size(left)}
+        steps += _away(s, cache, "leftovers", fields, [one.path for one in health.leftovers])
+    return steps
+
+
+def _old(s: Snapshot, cache: Place) -> list[OldRevisions]:
+    health = _health(s, cache)
+    return [one for one in health.old_revisions if one.bytes] if health is not None else []
+
+
+def _named(old: Sequence[OldRevisions], total: int) -> dict[str, Plain]:
     names = [one.repo.partition("--")[2].replace("--", "/") for one in old]
-    fields: dict[str, Plain] = {
-        "count": sum(len(one.commits) for one in old),
+    return {
         "size": size(total),
         "repos": ", ".join(names[:3]) + (", ..." if len(names) > 3 else ""),
     }
-    library, chosen, location = s.hub.library.maybe(), s.target.chosen.maybe(), s.hub.cache.maybe()
-    if library is not None and chosen is not None and library.cache_rm:
-        commits = [commit for one in old for commit in one.commits][:MOST_VERSIONS]
-        there = ["--cache-dir", cache.path] if location is not None and location.hub_path else []
-        argv = [chosen.python, "-m", library.cli, "cache", "rm", *commits, "--yes", *there]
-        return [Step(argv, "old_versions", fields, change=Command(tuple(argv), bytes=-total))]
-    entries = [entry for one in old for entry in one.entries]
-    if not entries or (health is not None and health.shared_blobs):
-        return []
-    return _put_away(s, cache, "old_away", fields, entries)
 
 
-def leftovers(s: Snapshot, place: Place) -> list[Step]:
-    """What downloads left that died."""
-    cache = _cache_on(s, place)
-    health = _health(s, cache) if cache is not None else None
-    if cache is None or health is None or not health.leftovers:
-        return []
-    total = sum(one.bytes for one in health.leftovers)
-    if total < WORTH_FREEING:
-        return []
-    fields: dict[str, Plain] = {"count": len(health.leftovers), "size": size(total)}
-    return _put_away(s, cache, "leftovers", fields, [one.path for one in health.leftovers])
-
-
-def _put_away(s: Snapshot, cache: Place, says: str, fields: Mapping[str, Plain], entries: list[str]) -> list[Step]:
+def _away(s: Snapshot, cache: Place, says: str, fields: Mapping[str, Plain], entries: list[str]) -> list[Step]:
     first, *others = [PutAway(str(_flavour(s)(cache.path) / entry)) for entry in entries]
     rest = [Step(change=change) for change in others]
     return [Step(says=says, fields=fields, change=first), *rest, Step(says="forget")]
 
 
-def purge(s: Snapshot, place: Place) -> list[Step]:
-    """Empty the caches of pip and uv on the volume of ``place``: what is gone is fetched again when it is needed."""
+def purge(s: Snapshot, place: Place) -> list[list[Step]]:
+    """The caches of pip and uv on the volume of ``place``, a way each: what is gone is fetched again when needed."""
     found: list[tuple[int, Step]] = []
     for role, argv in (
         ("pip-cache", [python_of(s), "-m", "pip", "cache", "purge"]),
@@ -203,7 +234,7 @@ def purge(s: Snapshot, place: Place) -> list[Step]:
             fields["size"] = size(cache.bytes)
             says = "purge_at_least" if cache.at_least else "purge_known"
         found.append((freed, Step(argv, says, fields, change=Command(tuple(argv), bytes=-freed))))
-    return [step for _, step in sorted(found, key=lambda one: -one[0])]
+    return [[step] for _, step in sorted(found, key=lambda one: -one[0])]
 
 
 def cache_there(s: Snapshot, place: Place, role: str, needed: int) -> list[Step]:

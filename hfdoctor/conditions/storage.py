@@ -105,7 +105,9 @@ def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | 
         return None
     clue = Clue(place.space, space.free, "space", fields)
     if space.free < room.least_unpacked:
-        return Fail("no_room", "error", "derived", [clue], fields, _treatment(_make_room(s, place)))
+        return Fail(
+            "no_room", "error", "derived", [clue], fields, _treatment(_make_room(s, place, room.unpacked - space.free))
+        )
     if _own_source(s):
         return None  # packages from somewhere else than was measured: perhaps the smaller build
     python = python_of(s)
@@ -117,7 +119,7 @@ def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | 
     smaller = Step(command, "smaller", network=True)
     if not _only_other_cards(s):  # a card would go unused: that is for the person to decide
         smaller = Step(says="smaller_by_hand", fields={"command": " ".join(command)})
-    steps = [*_make_room(s, place), smaller]
+    steps = [*_make_room(s, place, room.unpacked - space.free), smaller]
     return Fail("default_too_large", "warning", "derived", [clue], fields, _treatment(steps))
 
 
@@ -142,7 +144,7 @@ def _tight(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | No
         }
         clues = [Clue(first.space, space.free, "share", fields)]
         clues += [Clue(entry.filesystem, entry.path) for entry, _ in parts[1:]]
-        return Fail("tight", "warning", "derived", clues, fields, _treatment(_other_way(s, parts)))
+        return Fail("tight", "warning", "derived", clues, fields, _treatment(_other_way(s, parts, needed - space.free)))
     return None
 
 
@@ -192,15 +194,15 @@ def _treatment(steps: list[Step]) -> Treatment:
     return Treatment("confirm" if any(step.change for step in steps) else "print-only", steps)
 
 
-def _make_room(s: Snapshot, place: Place, *, files: bool = False) -> list[Step]:
+def _make_room(s: Snapshot, place: Place, short: int = 0, *, files: bool = False) -> list[Step]:
     fields: dict[str, Plain] = {"mount": _mount(place), "path": place.path}
-    return [*ways_out.make_room(s, place, files=files), Step(says="make_room", fields=fields)]
+    return [*ways_out.make_room(s, place, short, files=files), Step(says="make_room", fields=fields)]
 
 
-def _other_way(s: Snapshot, parts: list[tuple[Place, int]]) -> list[Step]:
+def _other_way(s: Snapshot, parts: list[tuple[Place, int]], short: int) -> list[Step]:
     needed = {entry.role: count for entry, count in parts}
     place = parts[0][0]
-    steps = ways_out.make_room(s, place)
+    steps = ways_out.make_room(s, place, short)
     for role in ("uv-cache", "pip-cache"):
         if role in needed:
             steps += ways_out.cache_there(s, place, role, needed[role])
@@ -219,7 +221,7 @@ def _full_cache(s: Snapshot, cache: Place) -> Fail | None:
     by_hand = [Step(says="prune"), Step(says="other_cache")]
     if space.free < NO_ROOM_FOR_A_MODEL:
         clue = Clue(cache.space, space.free, "cache_space", fields)
-        treatment = _treatment([*ways_out.make_room(s, cache), *by_hand])
+        treatment = _treatment([*ways_out.make_room(s, cache, NO_ROOM_FOR_A_MODEL - space.free), *by_hand])
         return Fail("cache_full", "warning", "derived", [clue], fields, treatment)
     free, total = space.inodes_free, space.inodes_total
     if free is None or total is None:

@@ -208,6 +208,8 @@ def test_put_away_and_fetched_in_one_go(machine: Machine, monkeypatch: pytest.Mo
         choice = machine.mend(CACHE_CORRUPT, 1)
     assert choice.needs().network
     whole(machine.cache)
+    rows = machine.cache / "datasets--ana--rows"
+    assert (rows / "snapshots" / (rows / "refs" / "main").read_text() / "data" / "test.bin").read_bytes() == bytes(600)
     assert not machine.findings(CACHE_CORRUPT)
 
 

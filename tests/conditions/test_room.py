@@ -1,0 +1,119 @@
+"""The ways out of a full disk and of a damaged cache, as recorded machines get them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hfdoctor.conditions.changes import Command, PutAway, TreeMove, VariableChange
+from hfdoctor.conditions.engine import diagnose
+from hfdoctor.conditions.model import Finding, RemedyStep
+from hfdoctor.conditions.ways import automatic, change_of, ways
+from hfdoctor.facts.snapshot import Snapshot
+from tests import recorded
+
+
+def finding(s: Snapshot, condition: str) -> Finding:
+    (found,) = [one for one in diagnose(s).failed() if one.condition == condition]
+    return found
+
+
+def automatic_ways(s: Snapshot, condition: str = "disk-full") -> list[Sequence[RemedyStep]]:
+    found = finding(s, condition)
+    assert found.remedy and found.remedy.fix_class == "confirm"
+    return [way for way in ways(found.remedy.steps) if automatic(way)]
+
+
+def changes(way: Sequence[RemedyStep]) -> list[object]:
+    return [change_of(step) for step in way if change_of(step) is not None]
+
+
+def test_what_can_be_taken_back_and_helps_at_once_comes_first() -> None:
+    found = automatic_ways(recorded.load("disk-full-second-disk"))
+    assert [type(changes(way)[0]) for way in found] == [TreeMove, Command, Command, PutAway]
+    assert changes(found[0]) == [
+        TreeMove("/home/ana/.cache/huggingface/hub", "/data/ana/huggingface-hub"),
+        VariableChange("HF_HUB_CACHE", "/data/ana/huggingface-hub"),
+    ]
+    assert "(3.9 GB)" in found[0][0].text and "1.8 TB are free" in found[0][0].text
+    assert "undo --forget" in found[-1][-1].text
+
+
+def test_what_frees_enough_comes_before_what_does_not() -> None:
+    s = recorded.load("disk-full-second-disk")
+    s.storage.volumes.value = []
+    assert "old versions" in automatic_ways(s)[0][0].text
+    health = s.hub.health.need()
+    for one in health.old_revisions:
+        one.bytes = 25_000_000
+    assert "pip" in automatic_ways(s)[0][0].text
+
+
+def test_on_windows_the_other_drive_is_named() -> None:
+    way = automatic_ways(recorded.load("disk-full-windows-second-drive"))[0]
+    assert changes(way) == [
+        TreeMove(r"C:\Users\ana\.cache\huggingface\hub", r"D:\huggingface-hub"),
+        VariableChange("HF_HUB_CACHE", r"D:\huggingface-hub"),
+    ]
+
+
+def test_an_old_library_gets_the_variable_that_it_reads() -> None:
+    s = recorded.load("disk-full-second-disk")
+    s.hub.variables_read.value = ["HF_HOME", "HUGGINGFACE_HUB_CACHE"]
+    assert VariableChange("HUGGINGFACE_HUB_CACHE", "/data/ana/huggingface-hub") in changes(automatic_ways(s)[0])
+
+
+def test_a_disk_without_room_for_the_cache_is_no_way_out() -> None:
+    s = recorded.load("disk-full-second-disk")
+    for volume in s.storage.volumes.need():
+        volume.free = 4_000_000_000
+    assert not any(isinstance(change, TreeMove) for way in automatic_ways(s) for change in changes(way))
+
+
+def test_a_cache_of_nothing_is_not_emptied() -> None:
+    s = recorded.load("disk-full-second-disk")
+    for place in s.storage.places.need():
+        if place.role == "pip-cache":
+            place.bytes = 1000
+    assert not any("pip" in step.text for way in automatic_ways(s) for step in way)
+
+
+def test_a_card_of_nvidias_does_not_get_the_smaller_build_unasked() -> None:
+    s = recorded.load("disk-full-cuda-build")
+    s.gpu.devices = recorded.build("cuda").gpu.devices
+    assert not any("smaller" in step.text for way in automatic_ways(s) for step in way)
+    remedy = finding(s, "disk-full").remedy
+    assert remedy and any("download.pytorch.org/whl/cpu" in step.text for step in remedy.steps)
+
+
+def test_damaged_files_are_put_away_and_fetched_or_only_put_away() -> None:
+    both, only = automatic_ways(recorded.load("cache-corrupt-cut-short"), "cache-corrupt")
+    cache = "/home/ana/.cache/huggingface/hub/models--ana--tiny/"
+    away = [
+        PutAway(f"{cache}snapshots/e2d27a86ab48b2767c2332c6bcaf374bda41d932/model.safetensors"),
+        PutAway(f"{cache}blobs/{'c' * 64}"),
+    ]
+    assert changes(only) == away == changes(both)[:2]
+    (command,) = [change for change in changes(both) if isinstance(change, Command)]
+    assert command.network and command.bytes == 548105171
+    assert "--force-download" not in command.argv
+
+
+def test_offline_mode_only_puts_away() -> None:
+    s = recorded.load("cache-corrupt-cut-short")
+    s.hub.offline = recorded.load("cache-corrupt-offline-ref").hub.offline
+    (way,) = automatic_ways(s, "cache-corrupt")
+    assert all(isinstance(change, PutAway) for change in changes(way))
+    assert "with a network" in way[0].text
+
+
+def test_a_branch_stays_where_its_version_is_fetched_by_its_commit() -> None:
+    both, only = automatic_ways(recorded.load("cache-corrupt-blobs-removed"), "cache-corrupt")
+    refs = PutAway("/home/ana/.cache/huggingface/hub/models--ana--tiny/refs/main")
+    assert refs in changes(only) and refs not in changes(both)
+
+
+def test_a_wrong_token_file_can_be_put_away_and_a_variable_not() -> None:
+    found = automatic_ways(recorded.load("hub-auth-file-of-root"), "hub-auth")
+    assert [changes(way) for way in found] == [[PutAway("/home/ana/.cache/huggingface/token")]]
+    remedy = finding(recorded.load("hub-auth-placeholder"), "hub-auth").remedy
+    assert remedy and remedy.fix_class == "print-only"
