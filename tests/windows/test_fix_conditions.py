@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from . import cases_conditions, inside
-from .machine import Step, WindowsMachine, hfdoctor, windows_path
+from .machine import Result, Step, WindowsMachine, hfdoctor, windows_path
 
 pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
 
@@ -26,7 +24,7 @@ ENVIRONMENT = r"HKCU\Environment"
 WANTED = ("windows-long-path", "onedrive-folder", "cache-symlink")
 
 #: keys that Wine writes anew each time it starts
-WINES_OWN = r"CurrentControlSet\\Control\\Class"
+WINES_OWN = r"CURRENTCONTROLSET\CONTROL\CLASS"
 
 #: of the site-packages folder: too long for modules of transformers, short enough for every library (.dll)
 LENGTH = 175
@@ -88,18 +86,16 @@ def deep_environment(machine: WindowsMachine) -> Path:
     return env
 
 
-def registry(machine: WindowsMachine) -> dict[str, list[str]]:
-    """The whole registry, as Wine keeps it on the disk: the values of each key."""
-    environ = {**os.environ, "WINEPREFIX": str(machine.prefix)}
-    subprocess.run(["wineserver", "-k"], env=environ, capture_output=True, timeout=60, check=False)
-    subprocess.run(["wineserver", "-w"], env=environ, capture_output=True, timeout=60, check=False)
-    found: dict[str, list[str]] = {}
-    for name in ("system.reg", "user.reg", "userdef.reg"):
-        for part in (machine.prefix / name).read_text("utf-8", "replace").split("\n\n"):
-            lines = [line for line in part.splitlines() if not line.startswith(("#", ";;", "WINE REGISTRY"))]
-            if lines and WINES_OWN not in lines[0]:
-                found[f"{name} {lines[0].partition(']')[0]}"] = sorted(lines[1:])
-    return found
+#: tells the registry where settings are (the whole of it is test_fix_registry.py's): the key (in one case, which does
+#: not count) and name of each value, its type and its bytes
+TELL = r"""
+import json
+from tests.windows.exports import whole
+PARTS = "HKCU", r"HKLM\SYSTEM", r"HKLM\SOFTWARE\Policies", r"HKLM\SOFTWARE\Microsoft\Windows"
+told = {f"{key.upper()} {name}": value and (value[0], value[1].hex()) for (key, name), value in whole(*PARTS).items()}
+print(json.dumps(told))
+"""
+EXPORT: Step = {"argv": ["-c", TELL]}
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -122,8 +118,8 @@ def test_three_conditions_fixed_and_taken_back(machine: WindowsMachine) -> None:
         "delete": [[FILE_SYSTEM, "LongPathsEnabled"]],
         "set": [[ONEDRIVE, "UserFolder", "REG_SZ", name], [ENVIRONMENT, "HF_HOME", "REG_EXPAND_SZ", name + "\\모델"]],
     }
-    machine.run(damage)
-    registry_before, files_before = registry(machine), tree(user / "OneDrive - 한국상사")
+    (registry_before,) = machine.run({**damage, **EXPORT})
+    files_before = tree(user / "OneDrive - 한국상사")
 
     # a terminal opened after the damage: its programs have HF_HOME from the registry
     (fixed,) = machine.run(hfdoctor(*fix, environ={"PYTHONIOENCODING": "cp949"}))
@@ -134,27 +130,26 @@ def test_three_conditions_fixed_and_taken_back(machine: WindowsMachine) -> None:
     assert tree(cache) == moved
 
     # a new terminal: nothing is found any more, and nothing changes
-    (again,) = machine.run(hfdoctor(*fix, environ={"PYTHONIOENCODING": "cp1252"}))
+    again, registry_then = machine.run(hfdoctor(*fix, environ={"PYTHONIOENCODING": "cp1252"}), EXPORT)
     assert [one["outcome"] for one in again.report["fixes"]] == ["nothing"] * len(WANTED)
     assert again.code == 0
     assert tree(cache) == moved
-    assert differing(registry_before, registry(machine)) == {
-        r"user.reg [Environment": ["HF_HOME", "HF_HUB_DISABLE_SYMLINKS_WARNING"],
-        r"system.reg [System\\CurrentControlSet\\Control\\FileSystem": ["LongPathsEnabled"],
+    assert differing(registry_before, registry_then) == {
+        f"{ENVIRONMENT.upper()} HF_HOME",
+        f"{ENVIRONMENT.upper()} HF_HUB_DISABLE_SYMLINKS_WARNING",
+        f"{FILE_SYSTEM.upper()} LongPathsEnabled",
     }
 
-    (undone,) = machine.run(hfdoctor("undo", "--to", "0", "--yes", environ={"PYTHONIOENCODING": "cp1252"}))
+    undo = hfdoctor("undo", "--to", "0", "--yes", environ={"PYTHONIOENCODING": "cp1252"})
+    undone, registry_after = machine.run(undo, EXPORT)
     assert undone.code == 0, undone.stderr
-    assert differing(registry_before, registry(machine)) == {}
+    assert differing(registry_before, registry_after) == set()
     assert tree(user / "OneDrive - 한국상사") == files_before
     assert not cache.exists()
 
 
-def differing(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
-    """By key: the names of the values that are not the same."""
-    found: dict[str, Any] = {}
-    for key in before.keys() | after.keys():
-        lines = set(before.get(key, [])) ^ set(after.get(key, []))
-        if lines or (key in before) != (key in after):
-            found[key] = sorted({line.partition("=")[0].strip('"') for line in lines})
-    return found
+def differing(before: Result, after: Result) -> set[str]:
+    """The values that are not the same in two exports; Wine writes those of its display card anew at each start."""
+    old, new = before.report, after.report
+    names = {name for name in old.keys() | new.keys() if name not in old or name not in new or old[name] != new[name]}
+    return {name for name in names if WINES_OWN not in name}
