@@ -100,7 +100,7 @@ def _places(s: Snapshot) -> Iterator[Fail]:
         location.path: (location.kind, location.set_by),
         location.hf_home: (location.hf_home_kind, location.hf_home_set_by),
     }
-    for path, (kind, set_by) in named.items():
+    for path, (kind, set_by) in sorted(named.items(), key=lambda one: len(one[0])):
         if kind not in ("file", "below-a-file", "dangling-link"):
             continue
         fields: dict[str, Plain] = {"path": path, "name": set_by}

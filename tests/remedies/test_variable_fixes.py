@@ -16,6 +16,8 @@ from hfdoctor.facts.fact import known
 from hfdoctor.facts.probes.settings import variables
 from hfdoctor.facts.sections.hub import OfflineSwitch
 from hfdoctor.facts.snapshot import Snapshot
+from hfdoctor.remedies.engine import begin, carry_out, take_back
+from hfdoctor.remedies.journal import Journal
 from tests import recorded
 
 from .persons_shell import PersonAtShell
@@ -102,7 +104,7 @@ def as_recorded(name: str) -> Callable[[dict[str, str]], Snapshot]:
 
 
 #: lines in ~/.bashrc -> words of the finding, what a new terminal must have afterwards, which way is the first
-SETTINGS = {
+SETTINGS: dict[str, tuple[list[str], str, dict[str, str | None], int]] = {
     "quoted": (["export HF_HOME='\"/data/hf\"'"], "quotes", {"HF_HOME": "/data/hf"}, 1),
     "blanks": (["export HF_HUB_CACHE=' /data/hf '"], "blank", {"HF_HUB_CACHE": "/data/hf"}, 1),
     "empty": (["export HF_HOME="], "set to nothing", {"HF_HOME": None}, 1),
@@ -207,6 +209,57 @@ def test_pythonpath_that_leads_to_other_packages(
     person.writes(f"export PYTHONPATH={other}:{person.home}/mine")
     wrong, snapshot = person.findings("python-settings", person.terminal())
     assert not any(choice.automatic for choice in person.choices(wrong[0], snapshot, {}))
+
+
+def test_a_start_up_file_that_stops_python_goes_into_quarantine(
+    tmp_path: Path, at_shell: Callable[..., PersonAtShell]
+) -> None:
+    python = environment(tmp_path / "home" / "venv", "2.4.0", HUB)
+    site = next((tmp_path / "home" / "venv").glob("lib/python*/site-packages"))
+    (site / "sitecustomize.py").write_text("raise SystemExit(3)\n")
+    person = at_shell(really(python, tmp_path / "home"))
+    _moved_away_and_back(person, "python-settings", site / "sitecustomize.py")
+
+
+def test_a_file_in_the_place_of_the_cache_goes_into_quarantine(
+    target: Path, at_shell: Callable[..., PersonAtShell], tmp_path: Path
+) -> None:
+    person = at_shell(really(target, tmp_path / "home"))
+    file = person.home / ".cache" / "huggingface"
+    file.parent.mkdir()
+    file.write_text("not a folder")
+    _moved_away_and_back(person, "hub-settings", file)
+
+
+def _moved_away_and_back(person: PersonAtShell, condition: str, file: Path) -> None:
+    before, environ = person.looks(), person.terminal()
+    wrong, snapshot = person.findings(condition, environ)
+    taken = next(choice for choice in person.choices(wrong[0], snapshot, environ) if choice.actions)
+    journal = Journal(person.state)
+    with journal.locked():
+        run = begin(journal, condition, taken.text, taken.actions, token=taken.token)
+        ended = carry_out(journal, run)
+        assert ended.done, ended.reason
+        assert not os.path.lexists(file)
+        assert person.findings(condition, environ)[0] == []
+        take_back(journal, run)
+    assert {name: held for name, held in person.looks().items() if "__pycache__" not in name} == before
+
+
+def test_a_socks_proxy_gets_its_package_past_pip() -> None:
+    """Nothing is installed here: pip could not, without the package; uv has its own way."""
+    from hfdoctor.conditions.changes import PackageChange
+    from hfdoctor.conditions.engine import diagnose
+
+    snapshot = recorded.load("network-unreachable-socks")
+    snapshot.settings.variables = variables({"ALL_PROXY": "socks5://proxy:1080"})
+    report = diagnose(snapshot)
+    remedy = next(one.remedy for one in report.failed() if one.condition == "network-unreachable")
+    assert remedy is not None
+    assert [step.argv for step in remedy.steps] == [[], []]
+    change = remedy.steps[1].change
+    assert isinstance(change, PackageChange)
+    assert "socksio" in change.install
 
 
 @pytest.mark.parametrize(
