@@ -48,11 +48,11 @@ if sys.platform == "win32":
                 _walk(key, handle, found)
         return found
 
-    #: what Wine itself writes there at its own time: that it has no screen
-    _WINES_OWN = r"HKLM\System\CurrentControlSet\Control\Video".upper()
+    #: what Wine itself writes at its own time: that it has no screen, how its first console looks
+    _WINES_OWN = (r"HKLM\SYSTEM\CURRENTCONTROLSET\CONTROL\VIDEO", r"HKCU\CONSOLE")
 
     def _walk(key: str, handle: winreg.HKEYType, found: Export) -> None:
-        if key.upper() == _WINES_OWN:
+        if key.upper() in _WINES_OWN:
             return
         try:
             children, values, _ = winreg.QueryInfoKey(handle)
