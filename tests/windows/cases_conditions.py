@@ -16,11 +16,11 @@ from hfdoctor.conditions.engine import Policy, diagnose
 from hfdoctor.conditions.model import Finding
 from hfdoctor.facts.cache_paths import cache_paths
 from hfdoctor.facts.fact import known
-from hfdoctor.facts.probes import storage, windows, windows_long_paths
+from hfdoctor.facts.probes import storage, windows, windows_folders, windows_long_paths
 from hfdoctor.facts.probes.places import hub_places
 from hfdoctor.facts.probes.settings import variables
 from hfdoctor.facts.sections.hub import LinkTrial
-from hfdoctor.facts.sections.storage import Place
+from hfdoctor.facts.sections.storage import Place, Writable
 from hfdoctor.facts.sections.windows import PathProof
 from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.remedies import engine
@@ -32,6 +32,7 @@ from . import exports
 
 FILE_SYSTEM = r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem"
 DEVELOPER = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\AppModelUnlock"
+DEFENDER = r"HKLM\SOFTWARE\Microsoft\Windows Defender\Windows Defender Exploit Guard\Controlled Folder Access"
 WATCHED = (FILE_SYSTEM, DEVELOPER, "HKCU")
 
 Observe = Callable[[Mapping[str, str]], Snapshot]
@@ -95,23 +96,28 @@ def case_long_paths_are_switched_on_whatever_stood_there() -> None:
         there_and_back("windows-long-path", too_long_to_install, 1)
 
 
-def in_cache(folder: str) -> Observe:
-    """A look at the hub's folders, where HF_HOME is ``folder`` unless a fix has changed it since."""
-
-    def observe(environ: Mapping[str, str]) -> Snapshot:
-        snapshot = recorded.build("windows")
-        long_paths(snapshot)
-        home = str(Path.home())
-        paths = cache_paths(environ, home, "windows")
-        cache = snapshot.hub.cache.need()
-        cache.path, cache.set_by, cache.literal = paths.hub, paths.hub_set_by, paths.hub
-        looked: list[Place] = [storage.look(named, False, []) for named in hub_places(environ, home, "C:\\")]
-        others = [place for place in snapshot.storage.places.need() if place.role not in {one.role for one in looked}]
-        snapshot.storage.places.value = [*others, *looked]
-        snapshot.machine.home = known(home)
-        return snapshot
-
-    return observe
+def hub_folders(environ: Mapping[str, str]) -> Snapshot:
+    """A look at the hub's folders and at what watches over folders."""
+    snapshot = recorded.build("windows")
+    long_paths(snapshot)
+    home = str(Path.home())
+    paths = cache_paths(environ, home, "windows")
+    cache = snapshot.hub.cache.need()
+    cache.path, cache.set_by, cache.literal = paths.hub, paths.hub_set_by, paths.hub
+    looked: list[Place] = [storage.look(named, True, []) for named in hub_places(environ, home, "C:\\")]
+    snapshot.machine.home = known(home)
+    assert snapshot.windows is not None
+    snapshot.windows.sync_folders = windows_folders.sync_folders()
+    snapshot.windows.controlled_folders = windows_folders.controlled_folders(environ)
+    guard = snapshot.windows.controlled_folders.maybe()
+    guarded = guard.folders if guard is not None and guard.mode == "block" else []
+    for place in looked:
+        if any(Path(place.path).is_relative_to(folder) for folder in guarded):
+            place.measured_at = place.path
+            place.writable = known(Writable(False, "created", "FileNotFoundError: No such file or directory", "other"))
+    others = [place for place in snapshot.storage.places.need() if place.role not in {one.role for one in looked}]
+    snapshot.storage.places.value = [*others, *looked]
+    return snapshot
 
 
 def case_models_move_out_of_a_folder_that_is_too_deep() -> None:
@@ -120,7 +126,7 @@ def case_models_move_out_of_a_folder_that_is_too_deep() -> None:
     (Path(deep) / "hub" / "models--ana--tiny").mkdir(parents=True)
     (Path(deep) / "token").write_bytes(b"hf_x")
     assert len(deep) + len("\\hub") > 186
-    choice = there_and_back("windows-long-path", in_cache(deep), 2, {**os.environ, "HF_HOME": deep})
+    choice = there_and_back("windows-long-path", hub_folders, 2, {**os.environ, "HF_HOME": deep})
     assert [one.what.partition(" ")[0] for action in choice.actions for one in action.describe()] == [
         "folder",
         "environment",
@@ -128,7 +134,7 @@ def case_models_move_out_of_a_folder_that_is_too_deep() -> None:
     assert (Path(deep) / "token").read_bytes() == b"hf_x"
     assert not Path("C:\\hf-cache").exists()
     # the other way: models are downloaded anew
-    there_and_back("windows-long-path", in_cache(deep), 3, {**os.environ, "HF_HOME": deep})
+    there_and_back("windows-long-path", hub_folders, 3, {**os.environ, "HF_HOME": deep})
     shutil.rmtree("\\\\?\\" + deep)
 
 
@@ -140,7 +146,7 @@ def case_a_folder_that_is_there_is_not_moved_into() -> None:
     mine.mkdir()
     (mine / "mine.txt").write_bytes(b"1")
     environ = {**os.environ, "HF_HOME": deep}
-    snapshot = in_cache(deep)(environ)
+    snapshot = hub_folders(environ)
     choices = plan_finding(
         found("windows-long-path", snapshot), snapshot, Person(environ, Path.home(), Path.home())
     ).choices
@@ -205,3 +211,39 @@ def case_a_private_cache() -> None:
 
     for name in ("HF_HOME", "HF_HUB_CACHE"):
         there_and_back("python-store-stub", observe, 1, {**os.environ, name: private})
+
+
+def onedrive() -> Path:
+    """A folder that OneDrive keeps for an account."""
+    folder = Path.home() / "OneDrive - 한국상사"
+    account = r"HKCU\Software\Microsoft\OneDrive\Accounts\Business1"
+    exports.put(account, "UserFolder", 1, f"{folder}\0".encode("utf-16-le"))
+    return folder
+
+
+def case_one_cache_inside_the_other_leaves_onedrive() -> None:
+    home = onedrive() / "hf"
+    models = home / "모델"
+    models.mkdir(parents=True)
+    (models / "version.txt").write_bytes(b"1")
+    (home / "token").write_bytes(b"hf_x")
+    environ = {**os.environ, "HF_HOME": str(home), "HF_HUB_CACHE": str(models)}
+    there_and_back("onedrive-folder", hub_folders, 1, environ)
+    assert (models / "version.txt").read_bytes() == b"1"
+    assert (home / "token").read_bytes() == b"hf_x"
+    there_and_back("onedrive-folder", hub_folders, 2, environ)
+    shutil.rmtree(home.parent)
+    exports.put(r"HKCU\Software\Microsoft\OneDrive\Accounts\Business1", "UserFolder", 1, b"\0\0")
+
+
+def case_out_of_a_guarded_folder() -> None:
+    """Nothing in it may be changed, so that nothing is moved."""
+    guarded = Path.home() / "작업"
+    (guarded / "hub").mkdir(parents=True)
+    exports.put(DEFENDER, "EnableControlledFolderAccess", 4, b"\1\0\0\0")
+    exports.put(rf"{DEFENDER}\ProtectedFolders", str(guarded), 4, b"\0\0\0\0")
+    choice = there_and_back(
+        "controlled-folder-access", hub_folders, 1, {**os.environ, "HUGGINGFACE_HUB_CACHE": str(guarded / "hub")}
+    )
+    assert [type(action).__name__ for action in choice.actions] == ["WindowsVariableAction"]
+    exports.put(DEFENDER, "EnableControlledFolderAccess", 4, b"\0\0\0\0")
