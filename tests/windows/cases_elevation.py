@@ -21,6 +21,8 @@ from typing import Any
 from hfdoctor.conditions.changes import RegistryChange, VariableChange
 from hfdoctor.remedies import elevated_child, elevation, plan_file, raw_registry
 from hfdoctor.remedies.action import quiet
+from hfdoctor.remedies.engine import administer, begin, carry_out, recover_all, take_back_all
+from hfdoctor.remedies.journal import Journal, Record
 from hfdoctor.remedies.kinds.registered import prepare
 from hfdoctor.remedies.kinds.registry import RegistryAction
 from hfdoctor.remedies.kinds.variable_windows import MACHINE, PERSON
@@ -349,3 +351,54 @@ def case_in_a_virtual_environment_the_base_runs() -> None:
 def case_unknown_keys_need_no_question() -> None:
     with refused("may not be changed by this user"):
         prepare(RegistryChange(r"HKLM\SOFTWARE\Somebody", "n", "REG_DWORD", 1), place())
+
+
+def case_two_fixes_through_the_journal() -> None:
+    """One question for both fixes, one for taking both back; a no to either leaves everything as it was."""
+    actions = prepared_actions()
+    before = exported()
+    with tempfile.TemporaryDirectory() as name, Journal(Path(name)).locked() as journal:
+        with started_by(fails(1223)) as asked:
+            runs = [begin(journal, "a", "way", actions[:1]), begin(journal, "b", "way", actions[1:])]
+            ended = administer(journal, runs)
+        assert ended is not None
+        assert ended.clean
+        assert "the answer was no" in ended.reason
+        assert len(asked) == 1
+        assert exported() == before
+        assert not journal.open_runs()
+
+        with started_by(REAL_START) as asked:
+            runs = [begin(journal, "a", "way", actions[:1]), begin(journal, "b", "way", actions[1:])]
+            assert administer(journal, runs) is None
+            assert all(carry_out(journal, run).done for run in runs)
+        assert len(asked) == 1
+        assert [action.look().state for action in actions] == ["after"] * 3
+
+        after = exported()
+        with started_by(fails(1223)) as asked, refused("the answer was no"):
+            take_back_all(journal, runs[::-1])
+        assert exported() == after
+        assert not journal.open_runs()
+
+        with started_by(REAL_START) as asked:
+            assert take_back_all(journal, runs[::-1]) == []
+        assert len(asked) == 1
+        assert exported() == before
+
+
+def case_cut_short_with_the_elevation_done() -> None:
+    """Killed right after the child: the next hfdoctor knows what was begun, and takes it back with one question."""
+    actions = prepared_actions()
+    before = exported()
+    with tempfile.TemporaryDirectory() as name:
+        with Journal(Path(name)).locked() as journal:
+            run = begin(journal, "a", "way", actions)
+            for number in range(len(actions)):
+                journal.write(Record("start", run=run.number, action=number))
+            elevation.together(actions[:2], "apply", Path(name))
+        with Journal(Path(name)).locked() as journal, started_by(REAL_START) as asked:
+            ((_, trouble),) = recover_all(journal)
+            assert trouble == ""
+        assert len(asked) == 1
+    assert exported() == before
