@@ -58,7 +58,8 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         lines = [Difference(self.folder, "not there", f"a virtual environment of Python {self.version}")]
         lines += [Difference(p.name, "not installed there", p.new) for p in self.packages if p.asked]
         if others:
-            lines.append(Difference("packages that these need", "not installed there", f"{others} packages"))
+            count = f"{others} packages" if others > 1 else "1 package"
+            lines.append(Difference("packages that these need", "not installed there", count))
         return lines
 
     def needs(self) -> Needs:
@@ -134,19 +135,21 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
 
     def undo(self, progress: Progress, *, force: bool = False) -> None:
         """Take away what was made; where something of somebody else's is in it (``force``), keep it beside."""
-        from ..packages.stage import discard
+        from ..packages.stage import discard, end_orphans
 
         seen = self.look()
         if seen.state == "other" and not force:
             raise Refused(f"{self.folder} was changed by somebody else since")
         aside = self._aside()
-        if seen.state != "before":
-            keep = seen.state == "other"
+        mine = os.path.isfile(os.path.join(self.folder, self.marker)) or seen.state == "between"
+        if seen.state != "before" and mine:
+            if seen.state == "between":
+                end_orphans(self.folder)  # an uv that a killed hfdoctor left behind
             os.rename(self.folder, aside)  # in one step: never half an environment
-            if not keep:
-                discard(aside)
-        elif os.path.lexists(aside) and not self._kept(aside):
-            discard(aside)  # killed while it was being deleted
+        if os.path.lexists(aside):
+            if self._others_in(aside):
+                return  # kept until it is given up
+            discard(aside)
         for parent in reversed(self.parents):
             with contextlib.suppress(OSError):
                 Path(parent).rmdir()
@@ -156,19 +159,22 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
     def _aside(self) -> str:
         return f"{self.folder}.{self.marker.lstrip('.')}"
 
-    def _kept(self, aside: str) -> bool:
-        """Whether what lies aside has something of somebody else's in it."""
+    def _others_in(self, aside: str) -> bool:
+        """Whether what lies aside has something of somebody else's in it; what is gone was deleted by ``undo``."""
         made = self._listed()
-        if made is None or not os.path.lexists(os.path.join(aside, self.marker)):
-            return False
-        known = {one.path for one in made}
-        return any(path not in known for path, _ in _files(aside, self.marker))
+        return made is not None and any(one.new != "gone" for one in _strange(made, aside, self.marker))
 
     def forget(self) -> None:
         """Nothing of the environment itself: what was put aside by force goes."""
         from ..packages.stage import discard
 
         discard(self._aside())
+        with contextlib.suppress(FileNotFoundError):
+            Path(self.listing).unlink()
+
+    def target_after(self) -> str:
+        """The new environment: the old one is as it was."""
+        return self.folder
 
     def still_to_do(self) -> list[str]:
         """A new environment is used only by who starts its Python."""

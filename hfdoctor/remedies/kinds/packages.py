@@ -196,15 +196,15 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
         elif listed is not None and self.look().state == "other":
             raise Refused(f"the old packages are not in {self.room} any more: they cannot be put back")
         if not others:
-            self._take_apart()
+            self._take_apart(unpacked=listed is not None)
 
-    def _take_apart(self) -> None:
+    def _take_apart(self, *, unpacked: bool) -> None:
         """Drop the private folder (nothing of the environment's is in it any more), then the manifest."""
         from ..packages import manifest, stage
         from ..packages.tree import Tree
 
         if os.path.lexists(self.room):
-            stage.discard(self.room)
+            stage.discard(self.room, orphans=not unpacked)
         with contextlib.suppress(Refused), Tree([self.beside_root]) as tree:
             if manifest.digest(tree.names(0, "")) == self.beside.names:
                 tree.set_folder(0, "", self.beside.mode, self.beside.mtime_ns)

@@ -66,16 +66,15 @@ def source(
     found = Source(tool, [], {})
     if tool == "pip":
         _like_pip(found, environ, home, cwd, prefix)
-    if index or extra_index:
-        for name in ("UV_NO_INDEX", "UV_FIND_LINKS", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", *_UV_INDEX[:2]):
-            found.environ[name] = ""
-        if index:
-            found.environ["UV_DEFAULT_INDEX"] = index
-        if extra_index:
-            found.environ["UV_INDEX"] = extra_index
-            found.words += ["--index-strategy", "unsafe-best-match"]
+    if index:
+        found.environ.update(dict.fromkeys(_UV_INDEX, ""), UV_DEFAULT_INDEX=index)
         if "--no-config" not in found.words:
             found.words.append("--no-config")
+    if extra_index:
+        others = found.environ.get("UV_INDEX", "" if index else environ.get("UV_INDEX", ""))
+        found.environ["UV_INDEX"] = f"{others} {extra_index}".strip()
+        if "--index-strategy" not in found.words:
+            found.words += ["--index-strategy", "unsafe-best-match"]
     return found
 
 

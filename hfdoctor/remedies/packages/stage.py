@@ -31,6 +31,8 @@ from .uv import Failed, run_uv
 
 #: seconds; gigabytes over a slow line (uv itself gives up on one that says nothing)
 _TIMEOUT_S = 6 * 3600.0
+#: files that a thread checks at a time
+_BATCH = 64
 
 
 class Staged(msgspec.Struct, frozen=True):
@@ -66,26 +68,24 @@ def libraries_in(room: str) -> list[str]:
 
 
 def place(room: str, site: Site) -> list[Staged]:
-    """Where each unpacked file goes. Raises Refused for what goes nowhere."""
+    """Where each unpacked file goes."""
     start = _whole(os.path.join(room, "n"))
     libraries = libraries_in(room)
     found = []
     for folder, _, names in os.walk(start):
+        inside = folder[len(start) + 1 :].replace(os.sep, "/")
         library = next((one for one in libraries if (folder + os.sep).startswith(one + os.sep)), None)
+        if library is not None:
+            # lib64 is the second of the target's libraries, where it has two
+            root = site.libraries[min(libraries.index(library), len(site.libraries) - 1)]
+            below = folder[len(library) + 1 :].replace(os.sep, "/")
+        else:
+            top, _, rest = f"{inside}/".partition("/")
+            root, below = site.place_of_script(rest.rstrip("/")) if top in ("bin", "Scripts") else (site.data, inside)
         for name in names:
-            inside = os.path.relpath(os.path.join(folder, name), start).replace(os.sep, "/")
-            if inside == ".lock":
-                continue  # uv's own
-            if library is not None:
-                # lib64 is the second of the target's libraries, where it has two
-                number = site.libraries[min(libraries.index(library), len(site.libraries) - 1)]
-                path = os.path.relpath(os.path.join(folder, name), library).replace(os.sep, "/")
-            else:
-                top, _, rest = inside.partition("/")
-                number, path = (site.data, inside)
-                if top in ("bin", "Scripts") and rest:
-                    number, path = site.place_of_script(rest)
-            found.append(Staged(f"n/{inside}", number, path))
+            if inside or name != ".lock":  # uv's own
+                path = f"{below.rstrip('/')}/{name}".lstrip("/")
+                found.append(Staged(f"n/{inside}/{name}" if inside else f"n/{name}", root, path))
     return found
 
 
@@ -164,8 +164,13 @@ def _jobs(library: str, record: Record) -> list[tuple[str, str, str]]:
 
 
 def _first_wrong(jobs: list[tuple[str, str, str]]) -> str:
+    batches = [jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)]
     with ThreadPoolExecutor(4) as pool:
-        return next((path for path in pool.map(_wrong, jobs) if path), "")
+        return next((path for path in pool.map(_wrong_among, batches) if path), "")
+
+
+def _wrong_among(jobs: list[tuple[str, str, str]]) -> str:
+    return next((path for job in jobs if (path := _wrong(job))), "")
 
 
 def shown(path: str) -> str:
@@ -209,12 +214,16 @@ def sync(room: str) -> None:
         os.sync()
 
 
-def discard(room: str) -> bool:
-    """Take the private folder away with all that is in it; False if something of it is in use (Windows)."""
+def discard(room: str, *, orphans: bool = False) -> bool:
+    """Take the private folder away with all that is in it; False if something of it is in use (Windows).
+
+    ``orphans``: an uv that a killed hfdoctor left behind may still write into it, and is ended first.
+    """
     if not os.path.lexists(room):
         return True
     for attempt in range(3):
-        _end_orphans(room)
+        if orphans or attempt:
+            end_orphans(room)
         with contextlib.suppress(OSError):
             shutil.rmtree(_whole(room))
         if not os.path.lexists(room):
@@ -223,13 +232,13 @@ def discard(room: str) -> bool:
     return False
 
 
-def _end_orphans(room: str) -> None:
-    """End an uv that a killed hfdoctor left behind and that still writes into ``room``, whose name is ours alone."""
+def end_orphans(room: str) -> None:
+    """End an uv that still writes into ``room``, whose name is ours alone."""
     import psutil
 
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            words = process.cmdline()
+            words = process.cmdline() if process.name().lower().startswith("uv") else []
             if any(word.startswith(room) for word in words) and "install" in words:
                 process.kill()
                 process.wait(5)

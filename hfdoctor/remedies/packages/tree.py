@@ -42,6 +42,11 @@ class Tree:
         self._open.clear()
         self._looked.clear()
 
+    def _make_room(self) -> None:
+        """Before an operation, never within one: it may need two handles at once."""
+        if len(self._open) >= _MOST_OPEN:
+            self._close_all()
+
     def path(self, root: int, path: str) -> str:
         """The whole path, as the system's calls take it (however long it is)."""
         base = self.roots[root].path
@@ -50,6 +55,7 @@ class Tree:
 
     def stat(self, root: int, path: str) -> os.stat_result | None:
         """What is there, itself if it is a link; None for nothing."""
+        self._make_room()
         try:
             if not _POSIX:
                 return os.lstat(self.path(root, path))
@@ -91,7 +97,8 @@ class Tree:
                 return
             parent = self._folder(root, folder)
             os.mkdir(name, mode, dir_fd=parent)
-            os.chmod(name, mode, dir_fd=parent)  # whatever the umask is
+            if stat.S_IMODE(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode) != mode:
+                os.chmod(name, mode, dir_fd=parent)  # whatever the umask is
         except OSError as error:
             raise self._told(error, root, path) from None
 
@@ -122,6 +129,7 @@ class Tree:
 
     def names(self, root: int, path: str) -> list[str]:
         """The names in a folder, sorted; none if it is not there."""
+        self._make_room()
         try:
             return sorted(os.listdir(self._folder(root, path) if _POSIX else self.path(root, path)))
         except (FileNotFoundError, NotADirectoryError):
@@ -144,8 +152,6 @@ class Tree:
         handle = self._open.get((root, path))
         if handle is not None:
             return handle
-        if len(self._open) >= _MOST_OPEN:
-            self._close_all()
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         if not path:
             handle = os.open(self.roots[root].path, flags)

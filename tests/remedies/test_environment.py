@@ -1,0 +1,138 @@
+"""New environments: made, taken away, and left alone where somebody put something into them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hfdoctor.conditions.changes import NewEnvironment
+from hfdoctor.remedies.action import Difference, Refused, quiet
+from hfdoctor.remedies.kinds.environment import EnvironmentAction, prepare_environment
+from hfdoctor.remedies.kinds.registered import Kind
+
+from .killed import every_moment
+from .made import workplace
+from .package_room import Room, room
+from .tree_states import tree_state
+
+__all__ = ["room"]
+pytestmark = [
+    pytest.mark.allow_subprocess,
+    pytest.mark.skipif(sys.platform == "win32", reason="tests/windows has its own"),
+]
+
+
+def prepare(room: Room, folder: str, *packages: str) -> EnvironmentAction:
+    place = workplace(room.folder, environ=room.environ)
+    change = NewEnvironment(str(room.python), folder, packages)
+    action = msgspec.json.decode(msgspec.json.encode(prepare_environment(change, place)), type=Kind)
+    assert isinstance(action, EnvironmentAction)
+    action.__dict__["environ"] = dict(room.environ)
+    return action
+
+
+def with_wheels(room: Room) -> None:
+    room.wheel("needed", "1.0")
+    room.wheel("hub", "1.0", requires=["needed"], scripts={"hub": "hub:__version__"})
+    room.create()
+
+
+def test_it_is_made_and_taken_away(room: Room) -> None:
+    with_wheels(room)
+    action = prepare(room, "far/away/new", "hub")
+    folder = room.folder / "far" / "away" / "new"
+    assert not (room.folder / "far").exists()
+    shown = action.describe()
+    assert shown[0].what == str(folder)
+    assert shown[1:] == [
+        Difference("hub", "not installed there", "1.0"),
+        Difference("packages that these need", "not installed there", "1 package"),
+    ]
+    action.apply(quiet)
+    assert action.look().state == "after"
+    code = "import hub, needed, sys; print(sys.prefix)"
+    said = subprocess.run([action.interpreter, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(folder)
+    assert action.look().state == "after"
+    action.apply(quiet)
+    action.undo(quiet)
+    assert action.look().state == "before"
+    assert not (room.folder / "far").exists()
+    action.undo(quiet)
+
+
+def test_a_folder_that_is_there_is_left_alone(room: Room) -> None:
+    with_wheels(room)
+    (room.folder / "there").mkdir()
+    with pytest.raises(Refused, match="is there already"):
+        prepare(room, "there")
+    action = prepare(room, "later")
+    (room.folder / "later").mkdir()
+    (room.folder / "later" / "mine").touch()
+    assert action.look().state == "other"
+    with pytest.raises(Refused):
+        action.apply(quiet)
+    with pytest.raises(Refused):
+        action.undo(quiet)
+    assert (room.folder / "later" / "mine").exists()
+
+
+def test_what_somebody_put_into_it_is_kept(room: Room) -> None:
+    with_wheels(room)
+    action = prepare(room, "new", "hub")
+    action.apply(quiet)
+    (room.folder / "new" / "work.txt").write_text("mine")
+    seen = action.look()
+    assert seen.state == "other"
+    assert seen.shows == [Difference(str(room.folder / "new" / "work.txt"), "not there", "added since")]
+    with pytest.raises(Refused):
+        action.undo(quiet)
+    action.undo(quiet, force=True)
+    assert not (room.folder / "new").exists()
+    assert [path.read_text() for path in room.folder.glob("new.hfdoctor-*/work.txt")] == ["mine"]
+    action.undo(quiet, force=True)
+    assert list(room.folder.glob("new.hfdoctor-*/work.txt"))
+    action.forget()
+    assert not list(room.folder.glob("new.*"))
+
+
+def test_what_cannot_be_had_leaves_nothing(room: Room) -> None:
+    with_wheels(room)
+    with pytest.raises(Refused, match="no-such-thing"):
+        prepare(room, "new", "no-such-thing")
+    action = prepare(room, "deep/new", "hub")
+    (room.index.folder / "needed-1.0-py3-none-any.whl").unlink()
+    action.__dict__["environ"]["UV_CACHE_DIR"] = str(room.folder / "another-cache")
+    before = tree_state(room.folder, besides={"another-cache"})
+    with pytest.raises(Refused, match="needed"):
+        action.apply(quiet)
+    action.undo(quiet)
+    assert tree_state(room.folder, besides={"another-cache"}) == before
+
+
+@pytest.mark.slow
+def test_killed_at_every_moment(room: Room) -> None:
+    with_wheels(room)
+    action = prepare(room, "deep/new", "hub")
+    (room.folder / "action.json").write_bytes(msgspec.json.encode(action))
+    before = tree_state(room.folder, besides={"state", "home"})
+    code = "import msgspec, psutil, uv\nfrom pathlib import Path\nfrom hfdoctor.remedies.action import quiet\n"
+    code += "from hfdoctor.remedies.kinds.registered import Kind\nimport hfdoctor.remedies.packages.index\n"
+    code += f"action = msgspec.json.decode(Path({str(room.folder / 'action.json')!r}).read_bytes(), type=Kind)\narm()\n"
+    for call in ("action.apply(quiet)", "action.undo(quiet)"):
+        for moment in every_moment(code + call, environ=room.environ):
+            if call.startswith("action.undo") or moment % 2:
+                action.apply(quiet)
+                assert action.look().state == "after"
+            if call.startswith("action.apply"):
+                action.undo(quiet)
+                assert tree_state(room.folder, besides={"state", "home"}) == before, moment.what
+        if call.startswith("action.undo"):
+            assert action.look().state == "before"
+    assert os.environ["PATH"]
+    assert not list(Path(room.folder).glob("deep*"))
