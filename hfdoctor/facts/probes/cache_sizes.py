@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 
 from ..sections.storage import Place
+from .hub_layout import taken
 from .volumes import TIGHT
 
 #: seconds for all caches together; a cache of 100,000 files takes about half of it on a warm disk
@@ -45,7 +46,7 @@ def bytes_below(folder: str, deadline: float) -> tuple[int, bool]:
                     # Windows tells the number of names only of the file itself, not in the folder's list
                     found = os.lstat(entry.path) if sys.platform == "win32" else entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-                        total += found.st_size
+                        total += taken(found)
         except OSError:
             continue
     return total, True

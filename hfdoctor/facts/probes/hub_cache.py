@@ -17,7 +17,18 @@ from collections import Counter
 from ..legible import legible
 from ..sections.hub import TROUBLES, CacheHealth, Leftover, RepoTrouble
 from .hub_content import WEIGHTS, Look, kind_of, look_into
-from .hub_layout import KNOWN_NAMES, REPO_TYPES, SHARED_MARKER, Listed, files_below, link_targets, names_in, read_tree
+from .hub_layout import (
+    KNOWN_NAMES,
+    REPO_TYPES,
+    SHARED_MARKER,
+    Listed,
+    files_below,
+    link_targets,
+    names_in,
+    read_tree,
+    taken,
+)
+from .hub_repo import Budget, Repo
 
 #: without ``deep``: how many ordinary files of models, and of all else, are measured, how many weights, how many opened
 ORDINARY_LIMIT = 5_000
@@ -58,7 +69,7 @@ class _Scan:
         self.health = CacheHealth(repos=0, revisions=0, files=0, blob_bytes=0)
         self.troubles: list[RepoTrouble] = []
         #: of models and kernels, and of datasets and spaces: many small files of a dataset must not use up the models'
-        self.budgets = [_Budget(sys.maxsize if deep else limit) for limit in (ORDINARY_LIMIT, OTHER_LIMIT)]
+        self.budgets = [Budget(sys.maxsize if deep else limit) for limit in (ORDINARY_LIMIT, OTHER_LIMIT)]
         self.important_left = sys.maxsize if deep else IMPORTANT_LIMIT
         self.open_left = sys.maxsize if deep else OPEN_LIMIT
         self.may_write = False
@@ -99,7 +110,7 @@ class _Scan:
         self.health.repos += 1
         self._own_folder(path)
         holds_models = name.startswith(("models--", "kernels--"))
-        repo = _Repo(name, holds_models, self.budgets[0 if holds_models else 1])
+        repo = Repo(name, holds_models, self.budgets[0 if holds_models else 1])
         parts: set[str] = set()
         for part in names_in(path):
             inner = f"{path}{os.sep}{part}"
@@ -122,7 +133,7 @@ class _Scan:
             old = old_revisions(path, repo.commits, repo.named, repo.used, repo.copied)
             self.health.old_revisions += [old] if old else []
 
-    def _blobs(self, repo: _Repo, folder: str) -> None:
+    def _blobs(self, repo: Repo, folder: str) -> None:
         """Gather the names: sizes are asked for only through the links, so that each file costs one call."""
         repo.blobs = names = set(os.listdir(folder))
         for name in [name for name in names if name.endswith(".incomplete")]:
@@ -144,9 +155,9 @@ class _Scan:
             self.health.incomplete_bytes += found.st_size
             below = self._below(path)
             if path.endswith(below):  # a name that is text: only such can be named later
-                self.health.leftovers.append(Leftover(below, found.st_size))
+                self.health.leftovers.append(Leftover(below, taken(found)))
 
-    def _snapshots(self, repo: _Repo, path: str, has_trees: bool) -> None:
+    def _snapshots(self, repo: Repo, path: str, has_trees: bool) -> None:
         folder = f"{path}{os.sep}snapshots"
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -175,7 +186,7 @@ class _Scan:
         self.health.listed += 1
         return tree
 
-    def _snapshot(self, repo: _Repo, top: str, tree: dict[str, Listed], used: set[str] | None) -> None:
+    def _snapshot(self, repo: Repo, top: str, tree: dict[str, Listed], used: set[str] | None) -> None:
         """Follow the links of one snapshot. Its loops run 100,000 times: nothing in them that can stand outside."""
         health, in_place = self.health, repo.blobs - repo.links
         waiting = [(top, "", 2)]
@@ -214,7 +225,7 @@ class _Scan:
                 self._file(repo, f"{folder}{os.sep}{name}", name, blob, tree.get(inside + name))
         health.files = health.links + health.copies
 
-    def _file(self, repo: _Repo, path: str, name: str, blob: str | None, listed: Listed | None) -> None:
+    def _file(self, repo: Repo, path: str, name: str, blob: str | None, listed: Listed | None) -> None:
         """Measure one file of a snapshot, hold it against the list, and look into it where that is called for.
 
         ``blob`` is the name of the file that the link leads to, "" if it leads elsewhere, None for a copy.
@@ -251,7 +262,7 @@ class _Scan:
         if wrong is not None:
             self._trouble(repo.name, wrong.kind, path, wrong.expected_bytes, size, copy=blob is None)
 
-    def _look(self, repo: _Repo, path: str, name: str, size: int, blob: str) -> Look | None:
+    def _look(self, repo: Repo, path: str, name: str, size: int, blob: str) -> Look | None:
         if size and self.open_left <= 0:
             return None
         self.open_left -= 1
@@ -262,7 +273,7 @@ class _Scan:
             self._failed(repo.name, path, error)
             return None
 
-    def _refs(self, repo: _Repo, path: str) -> None:
+    def _refs(self, repo: Repo, path: str) -> None:
         for file in files_below(f"{path}{os.sep}refs"):
             if file.endswith(".tmp") or os.path.basename(file) in KNOWN_NAMES:
                 continue
@@ -358,33 +369,6 @@ class _Scan:
 
     def _below(self, path: str) -> str:
         return legible(path.removeprefix(self.root).lstrip("/\\"))
-
-
-class _Budget:
-    """How many ordinary files may still be measured."""
-
-    def __init__(self, ordinary: int) -> None:
-        self.ordinary = ordinary
-
-
-class _Repo:
-    """What is known of a repository while it is scanned."""
-
-    def __init__(self, name: str, holds_models: bool, budget: _Budget) -> None:
-        self.name = name
-        self.holds_models = holds_models
-        self.budget = budget
-        #: names in blobs/, and those of them that are links into the shared store
-        self.blobs: set[str] = set()
-        self.links: set[str] = set()
-        self.commits: set[str] = set()
-        #: commits that a branch or tag points at
-        self.named: set[str] = set()
-        #: by commit: names of the blobs that its links lead to; bytes of one that has copies only
-        self.used: dict[str, set[str]] = {}
-        self.copied: dict[str, int] = {}
-        self.measured: set[str] = set()
-        self.looked: dict[str, Look | None] = {}
 
 
 def _a_few_of_each(troubles: list[RepoTrouble]) -> list[RepoTrouble]:

@@ -101,3 +101,9 @@ def files_below(folder: str) -> Iterator[str]:
                     waiting.append(entry.path)
                 else:
                     yield entry.path
+
+
+def taken(found: os.stat_result) -> int:
+    """Bytes that a file takes on its disk: a sparse or compressed one takes fewer than it is long."""
+    blocks: int | None = getattr(found, "st_blocks", None)  # not on Windows
+    return found.st_size if blocks is None else min(found.st_size, blocks * 512)

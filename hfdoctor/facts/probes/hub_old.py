@@ -8,6 +8,7 @@ import stat
 from collections.abc import Mapping, Set
 
 from ..sections.hub import OldRevisions
+from .hub_layout import taken
 
 #: revisions and files of one repository that are asked for; one with more is judged by these
 MOST_REVISIONS = 200
@@ -52,7 +53,7 @@ def old_revisions(
         except OSError:
             continue
         if stat.S_ISREG(found.st_mode):
-            size += found.st_size
+            size += taken(found)
             files.append(blob)
     repo = os.path.basename(path)
     entries = [os.path.join(repo, "snapshots", commit) for commit in old]

@@ -71,7 +71,7 @@ class RepoTrouble(msgspec.Struct, omit_defaults=True):
 
 
 class Leftover(msgspec.Struct):
-    """What a download left that died: its path below the cache folder, and bytes."""
+    """What a download left that died: its path below the cache folder, and the bytes that it takes on the disk."""
 
     path: str
     bytes: int
@@ -80,8 +80,8 @@ class Leftover(msgspec.Struct):
 class OldRevisions(msgspec.Struct, omit_defaults=True):
     """The revisions of one repository that no branch or tag points at and that are not its newest.
 
-    ``bytes`` is what only they use (at least: of very many files not all are measured). ``entries``, below the cache
-    folder, are their folders and those files; empty where there are too many of them.
+    ``bytes`` is what only they take on the disk (at least: of very many files not all are measured). ``entries``,
+    below the cache folder, are their folders and those files; empty where there are too many of them.
     """
 
     repo: str
