@@ -111,10 +111,10 @@ def _made(spot: Spot, under: str) -> Folder:
 
 
 def entered(spot: Spot) -> Folder | None:
-    """The folder of ``spot``, or None if it does not exist. Raises OSError, Refused at a link."""
+    """The folder of ``spot``, or None if it does not exist: what is behind a link is not it. Raises OSError."""
     try:
         return open_folder(spot.path)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, Refused):
         return None
 
 
@@ -155,7 +155,7 @@ def empty(spots: list[Spot]) -> None:
         names = [read_back(name) for name in spot.names]
         try:
             above = open_folder(os.path.join(read_back(spot.start), *names[:-1]))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, Refused):
             continue
         with above:
             found = above.find(names[-1])

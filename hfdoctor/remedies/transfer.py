@@ -104,16 +104,21 @@ class Transfer:
 
         Raises OSError, Refused; ``cancel`` then brings everything back, unless the mark is "left".
         """
-        mark = self.mark
-        if mark.phase in ("", "copying"):
-            mark = self._copied(progress, size)
-        if mark.phase == "copied":
-            self._switch(mark)
-            mark = self._write(mark.at("leaving"))
+        mark = self.run_until("leaving", progress, size)
         if mark.phase == "leaving":
             self._leave(mark)
             mark = self._write(mark.at("left"))
         self.remove_old(progress)
+
+    def run_until(self, phase: Literal["copied", "leaving"], progress: Progress, size: Size) -> Mark:
+        """Do it up to this mark, if it is not further already. Raises as ``run``."""
+        mark = self.mark
+        if mark.phase in ("", "copying"):
+            mark = self._copied(progress, size)
+        if mark.phase == "copied" and phase == "leaving":
+            self._switch(mark)
+            mark = self._write(mark.at("leaving"))
+        return mark
 
     def drop_part(self) -> None:
         """Remove a copy that was not finished, and its room with it. Raises OSError, Refused."""
@@ -181,6 +186,8 @@ class Transfer:
         Refused also where somebody changed the copy since it stands at the destination; ``force`` leaves it there.
         """
         mark = self.mark
+        if not mark.phase:
+            return
         if mark.phase == "leaving":
             with self._above(self.source) as above:
                 if above.find(self.old_name) is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,17 +17,14 @@ from hfdoctor.remedies.kinds.move import MoveAction, prepare_move
 
 from .made import workplace
 from .tree_states import make_tree, tree_state
+from .volumes_made import second_volume
 
 
 @pytest.fixture
 def other_volume(tmp_path: Path) -> Iterator[Path]:
     """A folder on another volume than ``tmp_path``."""
-    shared = Path("/dev/shm")
-    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev or not os.access(shared, os.W_OK):
-        pytest.skip("there is no second volume here (/dev/shm)")
-    folder = Path(tempfile.mkdtemp(prefix="hfdoctor-test-", dir=shared))
-    yield folder
-    shutil.rmtree(folder)
+    with second_volume(tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture(params=["same volume", "other volume"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from hfdoctor.remedies.kinds.registered import Kind, prepare
 from .killed import every_moment, killed_after
 from .made import workplace
 from .tree_states import make_tree, tree_state
+from .volumes_made import second_volume
 
 pytestmark = [pytest.mark.allow_subprocess, pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="SIGKILL")]
 
@@ -69,7 +69,8 @@ class Room:
     @property
     def action(self) -> Kind:
         """As another process reads it from the journal."""
-        return msgspec.json.decode(self.file.read_bytes(), type=Kind)
+        action: Kind = msgspec.json.decode(self.file.read_bytes(), type=Kind)
+        return action
 
     def applied(self) -> str:
         """Everything anew, and the code that applies the action."""
@@ -109,7 +110,8 @@ class Room:
         if again:
             try:
                 action.apply(quiet)
-            except Refused:  # it was being taken back: then it is, and must be planned anew
+            except Refused:  # it was being taken back: then the engine takes back what is left, and it is planned anew
+                action.undo(quiet)
                 self.is_back()
             else:
                 self.is_moved()
@@ -129,17 +131,8 @@ def room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Room]:
         (tmp_path / "there").mkdir()
         yield Room(work, tmp_path / "there")
     else:
-        other = second_volume(tmp_path)
-        yield Room(work, other)
-        shutil.rmtree(other)
-
-
-def second_volume(tmp_path: Path) -> Path:
-    """A folder on another volume than ``tmp_path``."""
-    shared = Path("/dev/shm")
-    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev or not os.access(shared, os.W_OK):
-        pytest.skip("there is no second volume here (/dev/shm)")
-    return Path(tempfile.mkdtemp(prefix="hfdoctor-test-", dir=shared))
+        with second_volume(tmp_path) as other:
+            yield Room(work, other)
 
 
 @pytest.mark.parametrize("work", [Room.applied, Room.undone], ids=["apply", "undo"])
@@ -158,19 +151,16 @@ def test_a_hundred_times_at_random(tmp_path: Path) -> None:
     """A move of many and large files to another volume and back, killed at any time."""
     work = tmp_path / "work"
     work.mkdir()
-    other = second_volume(tmp_path)
     chance = random.Random(5)
-    room = Room(work, other, large=20_000_000)
-    room.fresh()
-    started = time.perf_counter()
-    room.action.apply(quiet)
-    within = time.perf_counter() - started
     killed = 0
-    try:
+    with second_volume(tmp_path) as other:
+        room = Room(work, other, large=20_000_000)
+        room.fresh()
+        started = time.perf_counter()
+        room.action.apply(quiet)
+        within = time.perf_counter() - started
         for number in range(int(os.environ.get("HFDOCTOR_KILLS", "100"))):
             text = (room.applied if number % 3 else room.undone)()
             killed += not killed_after(text, at_most_s=within, chance=chance)
             room.recover(again=number % 2 == 0)
-    finally:
-        shutil.rmtree(other)
     assert killed > 50

@@ -57,6 +57,8 @@ def tree_state(
             for name in sorted(os.listdir(path)):
                 if not (key == "" and name in besides):
                     visit(os.path.join(path, name), f"{key}/{name}" if key else name)
+        elif not stat.S_ISREG(info.st_mode):
+            found[key] = what
         else:
             with open(path, "rb") as stream:
                 digest = hashlib.sha256(stream.read()).hexdigest()
