@@ -195,7 +195,8 @@ def _rolled_back(journal: Journal, run: Run, progress: Progress, reason: str) ->
     try:
         take_back(journal, run, progress, how="rolled-back", reason=reason)
     except Unwritten as unwritten:
-        return Ended(run.number, False, f"{reason}; it was brought back, but {unwritten}", clean=False)
+        but = "" if str(unwritten) == reason else f", but {unwritten}"
+        return Ended(run.number, False, f"{reason}; what was begun is brought back{but}", clean=False)
     except Refused as refused:
         return Ended(run.number, False, f"{reason}; and then {refused}", clean=False)
     return Ended(run.number, False, reason)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
 
 from .action import Refused
 from .durable import settle_folder
+
+_WAY_OUT = "chmod go-w it, or let XDG_STATE_HOME name a folder that is yours alone"
 
 
 def state_folder() -> Path:
@@ -41,7 +44,7 @@ def own_folder(folder: Path) -> Path:
         if found.st_uid != os.geteuid():
             raise Refused(f"{folder} belongs to another user: hfdoctor keeps its journal there and will not trust it")
         if stat.S_IMODE(found.st_mode) & 0o022:
-            raise Refused(f"others can write in {folder}, where hfdoctor keeps its journal: chmod go-w it first")
+            raise Refused(f"others can write in {folder}, where hfdoctor keeps its journal: {_WAY_OUT}")
         _check_above(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise Refused(f"hfdoctor cannot keep its journal in {folder}: it may not be written")
@@ -73,11 +76,20 @@ def _check_sudo(above: Path, folder: Path) -> None:
 
 
 def _check_above(folder: Path) -> None:
-    """Who can write in a folder above (and it is not sticky, as /tmp is) can put another one in this one's place."""
-    for above in folder.resolve().parents:
-        mode = above.stat().st_mode
+    """Who can write in a folder above (and it is not sticky, as /tmp is) can put another one in this one's place.
+
+    The home itself is left out: who can write there can do anything in the person's name anyway, and in containers
+    homes are made so where there is nobody else.
+    """
+    above = list(folder.resolve().parents)
+    with contextlib.suppress(RuntimeError, OSError):
+        home = Path.home().resolve()
+        if home in above:
+            above = above[: above.index(home)]
+    for one in above:
+        mode = one.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise Refused(f"everybody can write in {above}, above hfdoctor's journal: chmod o-w it first")
+            raise Refused(f"everybody can write in {one}, above hfdoctor's journal: {_WAY_OUT}")
 
 
 def _why(error: OSError) -> str:

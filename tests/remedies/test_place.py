@@ -118,6 +118,19 @@ def test_what_stands_in_a_folder_of_everybody_is_refused(tmp_path: Path) -> None
     own_folder(above / "state")
 
 
+@posix
+def test_a_home_of_everybody_is_the_persons_own_affair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As containers have it; but nothing inside it may be everybody's."""
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    refusal(home / ".local" / "state")
+    monkeypatch.setenv("HOME", str(home))
+    own_folder(home / ".local" / "state")
+    (home / ".local").chmod(0o777)
+    assert refusal(home / ".local" / "state").startswith(f"everybody can write in {home / '.local'}")
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     assert "is not a folder" in refusal(tmp_path / "file")
