@@ -13,7 +13,7 @@ def make_wheel(
     folder: Path,
     name: str,
     version: str,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
     *,
     requires: Sequence[str] = (),
     scripts: Mapping[str, str] | None = None,
@@ -27,7 +27,7 @@ def make_wheel(
     """
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
-    content = dict(files if files is not None else {f"{module}/__init__.py": f"__version__ = {version!r}\n"})
+    content: dict[str, str | bytes] = dict(files if files is not None else {f"{module}/__init__.py": f"__version__ = {version!r}\n"})
     content |= {f"{stem}.data/data/{path}": text for path, text in (data or {}).items()}
     info = f"{stem}.dist-info"
     needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
@@ -38,12 +38,13 @@ def make_wheel(
         content[f"{info}/entry_points.txt"] = f"[console_scripts]\n{lines}"
     record = []
     for path, text in content.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        record.append(f"{path},sha256={digest},{len(text.encode())}")
+        data_of = text.encode() if isinstance(text, str) else text
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data_of).digest()).rstrip(b"=").decode()
+        record.append(f"{path},sha256={digest},{len(data_of)}")
     record.append(f"{info}/RECORD,,")
     content[f"{info}/RECORD"] = "\n".join(record) + "\n"
     if wrong:
-        content[wrong] = content[wrong][:-2] + "#\n"
+        content[wrong] = str(content[wrong])[:-2] + "#\n"
     folder.mkdir(parents=True, exist_ok=True)
     wheel = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
