@@ -148,7 +148,7 @@ def _next(
     for step in shown:
         who = " (as administrator)" if step.administrator else ""
         # a first step that is worded as an alternative has lost the one before it: it did not apply here
-        text = step.text.removeprefix("or ") if step is steps[0] else step.text
+        text = step.text.removeprefix("or, ").removeprefix("or ") if step is steps[0] else step.text
         if not step.argv:
             lines += _wrap(f"{first} {text}{who}" if step is steps[0] else f"{text}{who}", width)
             continue

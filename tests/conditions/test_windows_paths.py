@@ -150,7 +150,7 @@ class TestUv:
         finding = find(recorded.load("windows-long-path-uv-in-vain"))
         assert finding.remedy is not None
         programs = [step.argv[0] for step in finding.remedy.steps if step.argv]
-        assert programs == ["reg", "uv", "uv"]
+        assert programs == ["reg", "git", "uv", "uv"]
 
     def test_not_knowing_about_pip_is_unknown(self) -> None:
         snapshot = recorded.load("windows-long-path-pip")

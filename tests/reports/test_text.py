@@ -112,6 +112,13 @@ def test_a_way_to_a_cure_is_shown_whole() -> None:
     assert "next: " in text[:away] and "then: " in text[away:back]
 
 
+def test_an_alternative_that_comes_first_is_none() -> None:
+    """Where a policy of the organisation keeps the first way shut."""
+    text = render(report_of("windows-long-path-policy"))
+    assert "without an administrator, make an environment" in text
+    assert "or, without" not in text
+
+
 def test_an_alternative_is_shown_where_the_first_way_has_no_command() -> None:
     text = render(report_of("driver-too-old-470"), width=80)
     driver, other = text.index("install a newer driver"), text.index("or keep the driver")
