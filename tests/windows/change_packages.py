@@ -1,0 +1,100 @@
+"""Runs inside the Windows Python: changes packages of another one, and tells what came of it.
+
+Arguments: the folder of the Python that is changed, a folder for the journal's files, the index.
+"""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+from uv import find_uv_bin
+
+from hfdoctor.conditions.changes import PackageChange
+from hfdoctor.facts.snapshot import Snapshot
+from hfdoctor.remedies.action import Refused, Workplace, quiet
+from hfdoctor.remedies.kinds.packages import prepare_packages
+from hfdoctor.remedies.kinds.registered import Kind
+
+target, work, index = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+python = str(target / "python.exe")
+library = target / "Lib" / "site-packages"
+work.mkdir(exist_ok=True)
+environ = {
+    **os.environ,
+    "UV_DEFAULT_INDEX": index,
+    "UV_CACHE_DIR": str(work / "cache"),
+    "PIP_CONFIG_FILE": "nul",
+    "UV_HTTP_RETRIES": "0",
+    "UV_LINK_MODE": "copy",
+}
+told = {}
+
+
+def state():
+    """Everything in the changed Python but what Wine's links hide: kind, time, contents."""
+    found = {}
+    for folder, _, names in os.walk("\\\\?\\" + str(target)):
+        if "Lib\\test" in folder:
+            continue
+        for name in ["", *names]:
+            path = f"{folder}\\{name}" if name else folder
+            info = os.lstat(path)
+            if stat.S_ISREG(info.st_mode) and "site-packages" not in folder and "Scripts" not in folder:
+                found[path] = info.st_size
+            elif stat.S_ISREG(info.st_mode):
+                found[path] = [info.st_mtime_ns, Path(path).read_bytes().hex()]
+            else:
+                found[path] = info.st_mtime_ns
+    return found
+
+
+def prepare(token, *install, **options):
+    place = Workplace(work, work / "runs" / token, token, environ, work, work, Snapshot())
+    action = prepare_packages(PackageChange(python, install, **options), place)
+    again = msgspec.json.decode(msgspec.json.encode(action), type=Kind)
+    again.__dict__["environ"] = environ
+    return again
+
+
+def script():
+    ended = subprocess.run([str(target / "Scripts" / "hub.exe")], capture_output=True, text=True, check=False)
+    return ended.stdout.strip() or ended.stderr
+
+
+def run(*words):
+    ended = subprocess.run(words, capture_output=True, env=environ, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+run(find_uv_bin(), "pip", "install", "--python", python, "hub==1.0")
+run(python, "-c", "import hub.part")
+told["script at first"] = script()
+before = state()
+action = prepare("11111111", "hub==2.0")
+told["describe"] = msgspec.to_builtins(action.describe())
+told["looked only"] = state() == before
+action.apply(quiet)
+told["after"] = action.look().state
+told["script after"] = script()
+action.undo(quiet)
+after = state()
+told["different after undo"] = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
+told["script after undo"] = script()
+
+action = prepare("22222222", "hub==2.0")
+before = state()
+with open(library / "hub" / "part.py", "rb"):  # Python opens files so that nobody may rename them meanwhile
+    try:
+        action.apply(quiet)
+        told["in use"] = "done"
+    except Refused as refused:
+        told["in use"] = str(refused)
+    told["look"] = action.look().state
+    action.undo(quiet)
+after = state()
+told["different after use"] = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
+print(json.dumps(told))
