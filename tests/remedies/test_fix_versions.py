@@ -85,7 +85,7 @@ def old_stack(patient: Patient) -> None:
     """What people have who never updated: transformers 4, TensorFlow, and a module compiled for NumPy 1."""
     for version in ("1.26.4", "2.2.6"):
         patient.make("numpy", version)
-    pandas = {"pandas/__init__.py": "", "pandas/lib.so": elf(b"numpy.core._multiarray_umath\0")}
+    pandas: dict[str, str | bytes] = {"pandas/__init__.py": "", "pandas/lib.so": elf(b"numpy.core._multiarray_umath\0")}
     patient.make("pandas", "1.5.3", "numpy>=1.21", files=pandas)
     patient.make("keras", "3.15.1")
     patient.make("tf-keras", "2.21.0")
