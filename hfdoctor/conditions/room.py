@@ -23,9 +23,18 @@ ALIKE = 64 * 2**20
 MOST_REPOSITORIES = 10
 #: names of the folders that are made on another disk
 CACHE_FOLDER = "huggingface-hub"
-TEMP_FOLDER = "tmp-of-programs"
+TEMP_FOLDER = "temporary-files"
 
-_MAKE_FOLDER = "import os, sys; os.makedirs(sys.argv[1], 0o700, exist_ok=True)"
+#: a folder of this name that is somebody else's, or a link, is not taken
+_MAKE_FOLDER = """
+import os, stat, sys
+path = sys.argv[1]
+if not os.path.lexists(path):
+    os.mkdir(path, 0o700)
+found = os.lstat(path)
+own = os.name == "nt" or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
+sys.exit(0 if own and stat.S_ISDIR(found.st_mode) else path + " is there already and not a folder of your own")
+"""
 _REMOVE_FOLDER = "import os, sys; os.listdir(sys.argv[1]) or os.rmdir(sys.argv[1])"
 
 #: the templates that these steps name; a condition that uses them takes these into its words
@@ -37,6 +46,7 @@ WORDS: Mapping[str, str] = {
     "and a program that asks for one by its commit fetches it again",
     "old_away": "or put away old versions of {repos} in the hub cache ({size}): no branch points at them any more",
     "leftovers": "or put away the remains of downloads that broke off ({size})",
+    "xet": "or put away the pieces of files that hf_xet keeps in {path} ({size})",
     "forget": "the room comes free when this fix is given up for good: hfdoctor undo --forget N (hfdoctor undo --list "
     "shows its number N)",
     "purge": "or empty {path}, which is only a cache",
@@ -191,7 +201,16 @@ def put_away(s: Snapshot, place: Place) -> list[Step]:
     if left >= WORTH_FREEING:
         fields: dict[str, Plain] = {"size": size(left)}
         steps += _away(s, cache, "leftovers", fields, [one.path for one in health.leftovers])
-    return steps
+    return [*steps, *_pieces(s, place)]
+
+
+def _pieces(s: Snapshot, place: Place) -> list[Step]:
+    """What hf_xet keeps of what it has downloaded; the models do not need it."""
+    xet = s.storage.place("xet-cache")
+    if xet is None or not xet.exists or volume_of(xet) != volume_of(place) or (xet.bytes or 0) < WORTH_FREEING:
+        return []
+    fields: dict[str, Plain] = {"path": xet.path, "size": size(xet.bytes or 0)}
+    return [Step(says="xet", fields=fields, change=PutAway(xet.path)), Step(says="forget")]
 
 
 def _old(s: Snapshot, cache: Place) -> list[OldRevisions]:
@@ -249,9 +268,14 @@ def cache_there(s: Snapshot, place: Place, role: str, needed: int) -> list[Step]
     return [Step(says=f"{tool}_cache_there", fields=fields, change=VariableChange(name, new))]
 
 
-def temp_there(s: Snapshot, place: Place, needed: int) -> list[Step]:
-    """Another folder for temporary files, with room for ``needed`` bytes; programs do not make it themselves."""
+def temp_there(s: Snapshot, place: Place, needed: int, *, same_disk: bool = False) -> list[Step]:
+    """Another folder for temporary files, with room for ``needed`` bytes; programs do not make it themselves.
+
+    ``same_disk``: it may be on the disk of ``place``, which has room but may not be written.
+    """
     volume, chosen = elsewhere(s, place, needed), s.target.chosen.maybe()
+    if same_disk:
+        volume = next((one for one in s.storage.volumes.maybe() or [] if one.free >= SPARE), volume)
     if volume is None or chosen is None:
         return []
     new = below(s, volume, TEMP_FOLDER)

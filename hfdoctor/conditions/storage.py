@@ -284,9 +284,10 @@ def _permission_denied(s: Snapshot, goal: Goal) -> Verdict:
         clues.append(Clue(temp.writable, writable.ok))
         if not writable.ok and writable.why not in FULL:
             fields: dict[str, Plain] = {"path": temp.path, "error": writable.error}
-            steps = [Step(says="give_temp", fields={"path": temp.path}), Step(says="other_temp")]
+            there = ways_out.temp_there(s, temp, 0, same_disk=True)
+            steps = [Step(says="give_temp", fields={"path": temp.path}), *(there or [Step(says="other_temp")])]
             clue = Clue(temp.writable, temp.path, "trial", fields)
-            fails.append(Fail("temp", "error", "observed", [clue], fields, Treatment("print-only", steps)))
+            fails.append(Fail("temp", "error", "observed", [clue], fields, _treatment(steps)))
     names = missing(s, goal)
     if names:
         place = install_place(s)
@@ -350,6 +351,7 @@ PERMISSION_DENIED = Condition(
         "no_right": "you may not write in {path}: {names} cannot be installed there",
         "read_only": "{path} is on a read-only disk: {names} cannot be installed there",
         "not_a_folder": "{path} is no folder: {names} cannot be installed there",
+        "temp_there": ways_out.WORDS["temp_there"],
         "give_temp": "let {path} be written (chmod 1777 for a shared /tmp), or free it if it is mounted read-only",
         "other_temp": "or set TMPDIR (Windows: TEMP and TMP) to a folder that you may write",
         "own": 'make the environment your own: sudo chown -R "$USER" {path}',

@@ -117,3 +117,24 @@ def test_a_wrong_token_file_can_be_put_away_and_a_variable_not() -> None:
     assert [changes(way) for way in found] == [[PutAway("/home/ana/.cache/huggingface/token")]]
     remedy = finding(recorded.load("hub-auth-placeholder"), "hub-auth").remedy
     assert remedy and remedy.fix_class == "print-only"
+
+
+def test_a_folder_for_temporary_files_in_ones_home() -> None:
+    """On the same disk: it has room, only /tmp may not be written."""
+    s = recorded.load("permission-denied-no-temp")
+    assert finding(s, "permission-denied").remedy
+    s.storage.volumes = recorded.load("disk-full-second-disk").storage.volumes
+    s.storage.volumes.need().reverse()
+    s.storage.volumes.need()[0].free = 10**11
+    (way,) = automatic_ways(s, "permission-denied")
+    assert changes(way)[1:] == [VariableChange("TMPDIR", "/home/ana/temporary-files")]
+
+
+def test_what_hf_xet_keeps_is_put_away() -> None:
+    s = recorded.load("disk-full-second-disk")
+    for place in s.storage.places.need():
+        if place.role == "xet-cache":
+            place.exists, place.bytes = True, 3_000_000_000
+            place.filesystem = recorded.build("linux").storage.places.need()[0].filesystem
+    way = automatic_ways(s)[-1]
+    assert changes(way) == [PutAway("/home/ana/.cache/huggingface/xet")] and "(3.0 GB)" in way[0].text

@@ -46,7 +46,7 @@ def test_disks_on_which_one_can_keep_files(tmp_path: Path) -> None:
     (data, own) = (tmp_path / "data", tmp_path / "data" / "ana")
     own.mkdir(parents=True)
     (found_one,) = found([Mount(str(data), "8:1", "ext4", "/dev/sda1", False)], tmp_path / "elsewhere" / "ana")
-    assert (found_one.mount, found_one.folder, found_one.kind) == (str(data), str(data), "ext4")
+    assert (found_one.mount, found_one.folder, found_one.kind) == (str(data), str(own), "ext4")
     assert 0 < found_one.free <= found_one.total
 
 
@@ -78,12 +78,13 @@ def test_one_disk_seen_twice_is_named_once(tmp_path: Path) -> None:
 
 @linux_only
 def test_where_anybody_could_swap_a_folder(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
     table = [Mount(str(tmp_path), "8:1", "ext4", "/dev/sda1", False)]
     try:
-        assert found(table, Path("/nonexistent/ana")) == []
-        tmp_path.chmod(0o1777)
-        assert [one.folder for one in found(table, Path("/nonexistent/ana"))] == [str(tmp_path)]
+        for mode in (0o777, 0o1777):
+            tmp_path.chmod(mode)
+            assert found(table, Path("/nonexistent/ana")) == []
+        (tmp_path / "ana").mkdir(mode=0o755)
+        assert [one.folder for one in found(table, Path("/nonexistent/ana"))] == [str(tmp_path / "ana")]
     finally:
         tmp_path.chmod(0o700)
 

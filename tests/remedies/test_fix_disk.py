@@ -298,3 +298,15 @@ def test_temporary_files_elsewhere(machine: Machine, other_disk: Path) -> None:
     assert {name: (kind, content) for name, (kind, _, content) in after.items()} == {
         name: (kind, content) for name, (kind, _, content) in before.items()
     }
+
+
+def test_somebody_elses_folder_is_not_taken_for_temporary_files(machine: Machine, other_disk: Path) -> None:
+    (other_disk / "elsewhere").mkdir()
+    (other_disk / room.TEMP_FOLDER).symlink_to(other_disk / "elsewhere")
+    snapshot = tight(machine, other_disk)
+    place = next(p for p in snapshot.storage.places.need() if p.role == "temp")
+    place.writable.need().ok, place.writable.need().why = False, "full"
+    place.space.need().free = 0
+    with pytest.raises(AssertionError, match="not a folder of your own"):
+        machine.mend(DISK_FULL, 1, snapshot)
+    assert "TMPDIR" not in (machine.home / ".bashrc").read_text()

@@ -14,6 +14,7 @@ from .machine import WindowsMachine, hfdoctor, windows_path
 pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
 
 
+@pytest.mark.slow
 def test_damaged_copies_are_put_away_and_put_back(machine: WindowsMachine) -> None:
     pytest.importorskip("huggingface_hub")
     cache = make_cache(machine.scratch / "\ubaa8\ub378", HF_HUB_DISABLE_SYMLINKS="1")

@@ -1,4 +1,4 @@
-"""What emptying a cache of pip's or uv's would free: measured only where room is short, and not for long."""
+"""What emptying a cache of pip's, uv's or hf_xet's would free: measured only where room is short, and not for long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .volumes import TIGHT
 
 #: seconds for all caches together; a cache of 100,000 files takes about half of it on a warm disk
 PATIENCE_S = 0.8
-ROLES = ("pip-cache", "uv-cache")
+ROLES = ("pip-cache", "uv-cache", "xet-cache")
 
 
 def measure(places: Iterable[Place], patience_s: float = PATIENCE_S) -> None:

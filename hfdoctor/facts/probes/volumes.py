@@ -54,7 +54,7 @@ def _wants_another(place: Place) -> bool:
     if place.role == "cwd":
         return False
     space, filesystem, writable = place.space.maybe(), place.filesystem.maybe(), place.writable.maybe()
-    if writable is not None and writable.why in ("full", "quota"):
+    if writable is not None and (writable.why in ("full", "quota") or (place.role == "temp" and not writable.ok)):
         return True
     if place.role == "hf-cache" and filesystem is not None and filesystem.network:
         return True
@@ -136,21 +136,21 @@ def _volume(mount: str, device: str, kind: str, home: str, user: str) -> Volume 
 
 
 def _own_folder(mount: str, home: str, user: str) -> str:
-    """Where on the volume this user can make folders that nobody else can take away; "" if nowhere."""
+    """Where on the volume this user can make folders that nobody else can make before them; "" if nowhere."""
     top = os.stat(mount)
     if not stat.S_ISDIR(top.st_mode):
         return ""  # a container's /etc/hosts and the like
     device = top.st_dev
     own = [os.path.join(mount, *parts) for parts in ((user,), ("home", user), ("Users", user)) if user]
-    for folder in dict.fromkeys((home, mount, *own)):
+    for folder in dict.fromkeys((home, *own, mount)):
         try:
             found = os.stat(folder)
         except (OSError, ValueError):
             continue
         if found.st_dev != device or not stat.S_ISDIR(found.st_mode) or not os.path.isabs(folder):
             continue
-        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-            continue  # anybody could put another folder in its place
+        if found.st_mode & stat.S_IWOTH:
+            continue  # anybody could have put a folder there for us to walk into
         if (folder == mount or found.st_uid == os.geteuid()) and os.access(folder, os.W_OK | os.X_OK):
             return folder if mount != "/" or folder != "/" else ""
     return ""

@@ -54,8 +54,8 @@ class Place(msgspec.Struct, omit_defaults=True):
     kind: str = "folder"
     #: of what is at ``measured_at``: "own", "root" or the user's number; "" on Windows
     owner: str = ""
-    #: of a cache of pip's or uv's on a disk that is short of room: bytes that come free if it is emptied (files that
-    #: an environment shares with it are not counted); None where that was not measured
+    #: of a cache of pip's, uv's or hf_xet's on a disk that is short of room: bytes that come free if it is emptied
+    #: (files that an environment shares with it are not counted); None where that was not measured
     bytes: int | None = None
     #: there was no time to measure all of it
     at_least: bool = False
