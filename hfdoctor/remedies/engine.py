@@ -240,8 +240,8 @@ def _take_back_one(
                 f"{name(run)} could not be taken back: {words_of(error)} (hfdoctor undo {run.number} tries it again)"
             ) from None
         tell(Record("undone", run=run.number, action=number))
+    _tidy(journal, run)  # before its end is told: who is killed here comes back to it
     tell(Record("end", run=run.number, how=how, reason=reason))
-    _tidy(journal, run)
     if silent is not None:
         raise silent
     return stays

@@ -151,6 +151,8 @@ class Journal:
         import filelock
 
         own_folder(self.state)
+        if (self.state / "lock").is_symlink():  # older filelocks follow it
+            raise Refused(f"hfdoctor cannot keep its journal in {self.state}: {self.state / 'lock'} is a link")
         lock = filelock.FileLock(self.state / "lock", timeout=0, mode=0o600)
         try:
             lock.acquire()

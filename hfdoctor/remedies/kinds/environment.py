@@ -153,8 +153,9 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         for parent in reversed(self.parents):
             with contextlib.suppress(OSError):
                 Path(parent).rmdir()
-        with contextlib.suppress(FileNotFoundError):
-            Path(self.listing).unlink()
+        for path in (f"{self.listing}.new", self.listing):  # the former: killed while it was written
+            with contextlib.suppress(FileNotFoundError):
+                Path(path).unlink()
 
     def _aside(self) -> str:
         return f"{self.folder}.{self.marker.lstrip('.')}"

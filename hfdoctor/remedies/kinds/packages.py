@@ -208,8 +208,9 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
         with contextlib.suppress(Refused), Tree([self.beside_root]) as tree:
             if manifest.digest(tree.names(0, "")) == self.beside.names:
                 tree.set_folder(0, "", self.beside.mode, self.beside.mtime_ns)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.manifest)
+        for path in (f"{self.manifest}.new", self.manifest):  # the former: killed while it was written
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def forget(self) -> None:
         """Drop the old packages."""
@@ -263,7 +264,9 @@ def prepare_packages(change: PackageChange, place: Workplace) -> PackagesAction:
     environ = source.over(quiet_environ(place.environ))
     resolver = Resolver(change.python, told, site, words, environ, cwd, user)
     wish = Wish(change.install, change.remove, change.reinstall, change.upgrade, change.no_deps, change.pre)
-    if change.reinstall and not change.remove and not change.index and ours.whole(resolver, change.install):
+    # an index may have other builds of one release, unless the version names the build (2.9.0+cpu)
+    one_build = not change.index or all("+" in text for text in change.install)
+    if change.reinstall and not change.remove and one_build and ours.whole(resolver, change.install):
         raise NothingToDo
     with target.untouched(told.prefix, site.roots[site.libraries[0]].path):
         found = resolver.plan(wish)
