@@ -126,6 +126,8 @@ class Session(msgspec.Struct):
         for place, choice in candidates if dry_run or taken is None else [(1, taken)]:
             at = next((n for n, one in candidates if one is choice), place)
             self.tell(*words.choice_lines(at, choice_line(choice), self.width, windows=self.windows))
+        if not fix.choices:
+            self.tell(f"{words.PAD}what a person can do: hfdoctor conditions {fix.finding.condition}")
         self.tell("")
         if taken is None:
             refused = next((choice.refused for _, choice in candidates if choice.refused), "")
@@ -149,6 +151,10 @@ class Session(msgspec.Struct):
             self.tell(*words.finding_lines(line, self.width))
             for at, choice in enumerate(line.choices, 1):
                 self.tell(*words.choice_lines(at, choice, self.width, windows=self.windows))
+            if not fix.choices:
+                self.tell(f"{words.PAD}what a person can do: hfdoctor conditions {finding.condition}", "")
+                lines.append(fixed(fix, "by-hand"))
+                continue
             try:
                 choice_taken = ask_choice(fix)
             except Quit:
