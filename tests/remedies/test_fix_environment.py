@@ -1,0 +1,68 @@
+"""A Python that the system manages: an environment is made beside it, with what was asked for, and taken back."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from .patient import Patient, patient
+from .tree_states import tree_state
+
+__all__ = ["patient"]
+pytestmark = [
+    pytest.mark.allow_subprocess,
+    pytest.mark.skipif(sys.platform != "linux", reason="it is systems like Debian that manage their Python"),
+]
+
+
+def managed_python(folder: Path) -> Path:
+    """A Python of links to this one's, with the file that says who manages it."""
+    base = Path(sys.base_prefix)
+    library = Path(sysconfig.get_path("stdlib", vars={"installed_base": str(base)}))
+    own = folder / "lib" / library.name
+    (own / "site-packages").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    for path in library.iterdir():
+        if path.name not in ("site-packages", "EXTERNALLY-MANAGED"):
+            (own / path.name).symlink_to(path)
+    (own / "EXTERNALLY-MANAGED").write_text("[externally-managed]\nError=use apt\n")
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    program = folder / "bin" / name
+    shutil.copy2(Path(sys._base_executable).resolve(), program)  # type: ignore[attr-defined]
+    (folder / "bin" / "python3").symlink_to(name)
+    told = subprocess.run(
+        [str(program), "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=False
+    )
+    if told.stdout.strip() != str(folder):
+        pytest.skip(f"this Python cannot be copied: {told.stdout}{told.stderr[-200:]}")
+    return program
+
+
+def test_an_environment_beside_the_systems_python(patient: Patient) -> None:
+    python = managed_python(patient.folder / "usr")
+    patient.make("tokenizers", "0.23.0")
+    patient.transformers("5.23.0", "tokenizers")
+    patient.torch("2.15.0")
+    patient.target = str(python)
+    (finding,) = (one for one in patient.failed() if one.condition == "externally-managed")
+    assert "transformers and torch" in finding.summary
+    before = tree_state(patient.folder / "usr")
+    (line,) = patient.heal("externally-managed")["externally-managed"]
+    assert (line.outcome, line.reason) == ("fixed", "")
+    made = patient.folder / "project" / ".venv"
+    assert any(str(made) in words for words in line.still_to_do)
+    seen = subprocess.run(
+        [str(made / "bin" / "python"), "-c", "import transformers, torch; print(torch.__version__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert seen.stdout.strip() == "2.15.0"
+    patient.undo_all()
+    assert not made.exists()
+    assert tree_state(patient.folder / "usr") == before
