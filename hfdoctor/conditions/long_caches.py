@@ -64,6 +64,11 @@ def short_cache(s: Snapshot) -> str:
     return drive_of_home(s) + "\\hf-cache"
 
 
+def fits_in_short_cache(s: Snapshot, one: Reach) -> bool:
+    """Whether the name would be short enough there: a model's own names can be too long for any place."""
+    return reach(short_cache(s) + "\\hub", one.name, one.limit).over <= 0
+
+
 def short_compiled(s: Snapshot) -> str:
     r"""The same for what torch.compile keeps: ``C:\hf-compiled``."""
     return drive_of_home(s) + "\\hf-compiled"

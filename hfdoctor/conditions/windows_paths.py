@@ -13,6 +13,7 @@ from ..knowledge.paths import InstallPaths, install_paths
 from .changes import GitChange, RegistryChange, VariableChange
 from .long_caches import (
     INDUCTOR,
+    fits_in_short_cache,
     hub_places,
     length_clue,
     short_cache,
@@ -101,7 +102,7 @@ def _caches(s: Snapshot, windows: Windows) -> list[Fail]:
             fields: dict[str, Plain] = {"length": one.length, "limit": one.limit, "folder": one.folder}
             clues = [length_clue(s, one, "cache_length" if says == "cannot_cache" else "cached_length"), *setting]
             way = Step(says="short_cache", fields={"folder": short_cache(s)})
-            moves = ways_out(hub_places(s), short_cache(s))
+            moves = ways_out(hub_places(s), short_cache(s)) if fits_in_short_cache(s, one) else []
             steps = [*_settings(windows), *([way, *moves] if moves else []), *ask]
             fails.append(Fail(says, "warning", "derived", clues, fields, Treatment("confirm", steps)))
     if compiled is not None:

@@ -124,6 +124,15 @@ class TestLongPaths:
         new = "C:\\hf-cache\\hub"
         assert changes(find("windows-long-path", snapshot))[2] == [VariableChange("HF_HUB_CACHE", new)]
 
+    @pytest.mark.parametrize(("more", "count"), [(0, 3), (1, 1)])
+    def test_a_move_that_would_not_help_is_not_offered(self, more: int, count: int) -> None:
+        r"""A file that fits below C:\hf-cache\hub to the character, and one that does not."""
+        snapshot = recorded.load("windows-long-path-cached-file")
+        name = "models--x\\snapshots\\"
+        room = 259 - len("C:\\hf-cache\\hub\\") + more
+        snapshot.hub.health.need().longest_file = name + (room - len(name)) * "n"
+        assert len(changes(find("windows-long-path", snapshot))) == count
+
     def test_compiled_functions(self) -> None:
         found = changes(find("windows-long-path", "windows-long-path-compiled"))
         assert found[1] == [VariableChange("TORCHINDUCTOR_CACHE_DIR", "C:\\hf-compiled")]
