@@ -20,8 +20,9 @@ def located(path: str, place: Workplace, *, links: bool = False) -> str:
     """
     plain = without_mark(path)
     parts = plain.replace("\\", "/").split("/") if os.name == "nt" else plain.split("/")
-    tail = os.path.splitdrive(plain)[1]
-    if not os.path.isabs(plain) or ".." in parts or "\0" in plain or (os.name == "nt" and ":" in tail):
+    drive, tail = os.path.splitdrive(plain)
+    odd = os.name == "nt" and (not drive or ":" in tail)  # a stream of a file, or a path on the current drive
+    if not os.path.isabs(plain) or ".." in parts or "\0" in plain or odd:
         raise Refused(f"{shown(path)} is not a plain path to a file or folder: hfdoctor does not touch it")
     plain = os.path.normpath(plain)
     if plain.startswith("//"):  # POSIX lets two slashes mean something of their own
