@@ -63,10 +63,14 @@ class Mending:
         for one in all_wanted:
             if one.line.outcome != "failed" or one.line.reason != "it was not begun":
                 continue  # it was refused with the elevation
-            if done and one.run is None and not self._still_as_planned(one, done):
+            try:
+                if done and one.run is None and not self._still_as_planned(one, done):
+                    continue
+                if one.run is None:
+                    one.run = self._begin(one)
+            except Refused as refused:  # nothing of it was begun; what was done before is still to be told
+                one.line.outcome, one.line.reason = "refused", str(refused)
                 continue
-            if one.run is None:
-                one.run = self._begin(one)
             ended = carry_out(self.journal, one.run, self.progress)
             if ended.done:
                 done.append(one)

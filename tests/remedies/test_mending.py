@@ -13,7 +13,8 @@ from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding, Remedy, RemedyStep, Report
 from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.remedies.action import Refused, quiet
-from hfdoctor.remedies.journal import Journal
+from hfdoctor.remedies.engine import begin
+from hfdoctor.remedies.journal import Journal, Record
 from hfdoctor.remedies.mending import Mending, Patient, Wanted, wanted
 from hfdoctor.remedies.plan import Appetite, Choice, Fix, Person, plan_finding
 from tests import recorded
@@ -103,6 +104,21 @@ def test_one_that_fails_is_taken_back_alone(machine: Machine) -> None:
     assert asked[0].line.outcome == "failed" and asked[0].line.reason and asked[0].line.undo is None
     assert first.read_text() == "somebody else's by now"
     assert asked[1].line.outcome == "fixed" and not second.exists()
+
+
+def test_one_that_may_not_begin_leaves_the_others_told(machine: Machine) -> None:
+    """Nothing is built on a fix that was cut short and could not be brought back."""
+    paths = [machine.breaks("cache-corrupt"), machine.breaks("disk-full")]
+    journal = Journal(machine.folder / "state")
+    stuck = machine.plan(machine.findings()[1])
+    with journal.locked():
+        run = begin(journal, "disk-full", "", stuck.choice.actions, token=stuck.choice.token)
+        journal.write(Record("start", run=run.number, action=0))
+    asked = [machine.plan(one) for one in machine.findings()]
+    machine.mend(*asked)
+    assert [one.line.outcome for one in asked] == ["fixed", "refused"]
+    assert asked[1].line.reason.endswith("which was cut short: hfdoctor undo 1 takes it back")
+    assert [path.exists() for path in paths] == [False, True]
 
 
 def test_what_changed_meanwhile_is_planned_anew(machine: Machine) -> None:

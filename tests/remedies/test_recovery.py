@@ -97,7 +97,7 @@ def test_a_fix_killed_at_many_moments_is_done_again(machine: SmallMachine) -> No
         machine.make()
         return _FIX.format(home=str(machine.home))
 
-    for moment in every_moment(fresh, at_most=24):
+    for moment in every_moment(fresh, at_most=16):
         machine.token = "1a2b3c4d"
         fixed_again(machine)
         assert machine.looks() == after, moment.what
@@ -115,7 +115,7 @@ def test_an_undo_killed_at_many_moments_is_finished(machine: SmallMachine) -> No
         machine.fixed()
         return _UNDO.format(home=str(machine.home))
 
-    for moment in every_moment(fresh, at_most=24):
+    for moment in every_moment(fresh, at_most=16):
         if not machine.journal().open_runs():  # nothing of it was begun: the fix stands, as it did
             assert machine.journal().runs[1].how in ("done", "undone"), moment.what
         with machine.journal().locked() as journal:
@@ -141,7 +141,7 @@ def test_a_recovery_killed_at_many_moments_is_recovered(machine: SmallMachine) -
                 action.apply(lambda *_: None)
         return _RECOVER.format(home=str(machine.home))
 
-    for moment in every_moment(fresh, at_most=24):
+    for moment in every_moment(fresh, at_most=16):
         undone(machine)
         assert machine.looks() == before, moment.what
         assert machine.journal().runs[1].how in ("rolled-back", "undone"), moment.what
