@@ -11,6 +11,7 @@ from ..facts.sections.hub import CacheHealth, RepoTrouble
 from ..facts.snapshot import Snapshot
 from .changes import Command, PutAway
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
+from .room import size
 
 #: kinds of trouble (sections.hub.TROUBLES) that mean a file must be fetched again
 DAMAGE = (
@@ -32,6 +33,8 @@ POINTERS = ("lfs-pointer", "lfs-pointer-upstream")
 NOT_FETCHED = ("lfs-pointer-upstream", "no-refs-target", "bad-ref", "folder-instead", "file-instead")
 #: how many files a finding shows
 SHOWN = 4
+#: bytes; a download that may take longer than a program is given here (half an hour) is not begun unasked
+LONG_DOWNLOAD = 8 * 10**9
 #: a command line is not for ever
 FILES_A_COMMAND = 40
 
@@ -82,10 +85,10 @@ def repo_name(folder: str) -> str:
 
 
 def _sizes(trouble: RepoTrouble) -> dict[str, Plain]:
-    def size(value: int | None) -> str:
+    def count(value: int | None) -> str:
         return "an unknown number of" if value is None else f"{value:,}"
 
-    return {"path": _short(trouble), "actual": size(trouble.actual_bytes), "expected": size(trouble.expected_bytes)}
+    return {"path": _short(trouble), "actual": count(trouble.actual_bytes), "expected": count(trouble.expected_bytes)}
 
 
 def _short(trouble: RepoTrouble) -> str:
@@ -130,6 +133,10 @@ def _steps(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
     # the branch of a version that is fetched again by its commit must go on pointing at it
     broken = {trouble.path for trouble in troubles}
     staying = [entry for entry in entries if entry in broken or flavour(entry).parts[1] != "refs"]
+    download = sum(step.change.bytes for step in fetch if isinstance(step.change, Command))
+    if download > LONG_DOWNLOAD:
+        fields["size"] = size(download)
+        return [*away("away", entries), *remarks, *away("or_again", staying), *fetch]
     return [*away("away_and_again", staying), *fetch, *remarks, *away("or_away", entries)]
 
 
@@ -206,6 +213,7 @@ _COMMON = {
     "nothing_cached": "the cache holds no files",
     "more": "and {more} more",
     "away_and_again": "move what is damaged out of {folder}, and fetch just these files again",
+    "or_again": "or move it out and fetch just these files again now ({size})",
     "or_away": "or only move it out: the library fetches it again when it is next used",
     "away": "move what is damaged out of {folder}; the library fetches it when it is next used with a network",
     "again": "fetch these files again",

@@ -138,3 +138,11 @@ def test_what_hf_xet_keeps_is_put_away() -> None:
             place.filesystem = recorded.build("linux").storage.places.need()[0].filesystem
     way = automatic_ways(s)[-1]
     assert changes(way) == [PutAway("/home/ana/.cache/huggingface/xet")] and "(3.0 GB)" in way[0].text
+
+
+def test_a_download_of_hours_is_not_the_first_way() -> None:
+    s = recorded.load("cache-corrupt-cut-short")
+    s.hub.health.need().troubles[0].expected_bytes = 40 * 10**9
+    only, both = automatic_ways(s, "cache-corrupt")
+    assert not any(isinstance(change, Command) for change in changes(only))
+    assert "40.0 GB" in both[0].text and isinstance(changes(both)[-1], Command)
