@@ -59,6 +59,7 @@ class Copy:
         kind = kind_of(found)
         refuse_uncopiable(source.of(name), found, self._device)
         entry = Copied(kind, stat.S_IMODE(found.st_mode), found.st_size, found.st_mtime_ns)
+        self.entries[path] = entry  # in its place already: a folder stands before what is in it, as on a walk
         key = (found.st_dev, found.st_ino)
         if kind == "folder":
             if deep > DEEPEST:
@@ -110,8 +111,17 @@ class Copy:
                 os.fsync(writer)
         return digest.digest()
 
-    def verify(self) -> None:
-        """Read the copy back and hold it against what was read. Raises Refused, OSError."""
+    @property
+    def original(self) -> str:
+        """What ``looks_of`` says of the source as it was read."""
+        looks = _Looks()
+        for path, entry in self.entries.items():
+            looks.add(path, entry.kind, entry.size, entry.mtime_ns, entry.text)
+        return looks.text
+
+    def verify(self) -> str:
+        """Read the copy back, hold it against what was read, and say ``looks_of`` of it. Raises Refused, OSError."""
+        looks = _Looks()
         met_paths = set()
         done = 0
         numbers: dict[str, tuple[int, int]] = {}
@@ -121,6 +131,7 @@ class Copy:
             if entry is None:
                 raise Refused(f"{where} appeared in the copy: something else writes there")
             met_paths.add(met.path)
+            looks.add(met.path, entry.kind, met.found.st_size, met.found.st_mtime_ns, entry.text)
             numbers[met.path] = (met.found.st_dev, met.found.st_ino)
             if wrong := _differs(entry, met.found, met.folder, met.name):
                 raise Refused(f"{where}: the volume there does not keep its {wrong}, so that it cannot be moved there")
@@ -135,6 +146,7 @@ class Copy:
                 self._progress(f"checking {where}", done, self._total)
         if missing := self.entries.keys() - met_paths:
             raise Refused(f"{shown(min(missing))} is missing in the copy: something else writes there")
+        return looks.text
 
     def _digest(self, folder: Folder, name: str) -> bytes:
         digest = hashlib.blake2b()
@@ -172,14 +184,26 @@ def refuse_uncopiable(path: str, found: os.stat_result, device: int) -> None:
 
 def looks_of(folder: Folder, name: str) -> str:
     """A short text that differs if a type, size, time, name or link text in the tree does. Raises OSError, Refused."""
-    digest = hashlib.blake2b(digest_size=16)
+    looks = _Looks()
     for met in walk(folder, name):
         kind = kind_of(met.found)
         text = met.folder.readlink(met.name) if kind == "link" else ""
-        size = met.found.st_size if kind == "file" else 0
-        one = f"{met.path}\0{kind}\0{size}\0{met.found.st_mtime_ns}\0{text}\0"
-        digest.update(one.encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+        looks.add(met.path, kind, met.found.st_size, met.found.st_mtime_ns, text)
+    return looks.text
+
+
+class _Looks:
+    def __init__(self) -> None:
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def add(self, path: str, kind: Kind, size: int, mtime_ns: int, text: str) -> None:
+        size = size if kind == "file" else 0
+        one = f"{path}\0{kind}\0{size}\0{mtime_ns}\0{text}\0"
+        self._digest.update(one.encode("utf-8", "surrogatepass"))
+
+    @property
+    def text(self) -> str:
+        return self._digest.hexdigest()
 
 
 def _differs(entry: Copied, found: os.stat_result, folder: Folder, name: str) -> str:

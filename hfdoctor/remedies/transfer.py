@@ -136,16 +136,9 @@ class Transfer:
                 copy.make()
             except OSError as error:
                 raise _full(error, into.path) from None
-            copy.verify()
+            copied = copy.verify()
             copy.refuse_change(above, os.path.basename(self.source))
-            return self._write(
-                Mark(
-                    "copied",
-                    identity(into.look(self.copy_name)),
-                    looks_of(into, self.copy_name),
-                    looks_of(above, os.path.basename(self.source)),
-                )
-            )
+            return self._write(Mark("copied", identity(into.look(self.copy_name)), copied, copy.original))
 
     def _switch(self, mark: Mark) -> None:
         with self._above(self.destination) as into:
