@@ -184,7 +184,7 @@ def _openmp_cure(s: Snapshot) -> Treatment:
         wheel = f"numpy=={numpy.version}" if numpy.version else "numpy"
         command = [python_of(s), "-m", "pip", "install", "--force-reinstall", "--no-deps", wheel]
         steps.append(Step(command, "pip_numpy", network=True))
-    return Treatment("confirm", [*steps, Step(says="one_source")])
+    return Treatment("print-only", [*steps, Step(says="one_source")])  # what conda installed is the person's to change
 
 
 OPENMP_DUPLICATE = Condition(

@@ -78,6 +78,7 @@ def test_confirm_means_that_something_is_automatic() -> None:
         "python-environment-moved",
         "python-does-not-start",
         "python-too-old",
+        "openmp-duplicate",
     }
 
 
@@ -126,6 +127,7 @@ GUIDED = {
     "python-does-not-start": "no environment can be mended from outside whose interpreter does not run",
     "python-environment-moved": "the old one stays until the person has moved what it held",
     # the person's own files
+    "openmp-duplicate": "conda's packages are changed with conda",
     "module-shadowed": "a file of the person's own must get another name",
     # nobody knows the cause
     "smoke-failed": "what failed is in no condition",
@@ -152,7 +154,7 @@ def test_the_table_of_what_is_only_guided() -> None:
         *("torch-too-old-for-transformers", "torch-cpu-build", "driver-too-old", "gpu-arch-unsupported"),
         *("cuda-libs-mixed", "cuda-libs-missing", "cudnn-failure", "rocm-mismatch", "triton-missing"),
         *("extension-abi-mismatch", "externally-managed", "pip-too-old", "model-type-unknown"),
-        *("missing-optional-dependency", "not-installed", "dll-load-failed", "framework-dropped", "openmp-duplicate"),
+        *("missing-optional-dependency", "not-installed", "dll-load-failed", "framework-dropped"),
         "gpu-required",
     ],
 )
