@@ -354,6 +354,43 @@ def test_mode_and_extended_attributes_stay(home: Path) -> None:
     assert not attributes or os.getxattr(rc, "user.note") == b"mine"
 
 
+def test_a_login_file_that_does_without_bashrc_is_told(home: Path) -> None:
+    assert prepared(home, "HF_HOME", "/x").still_to_do()[0] == "open a new terminal, or type: source ~/.bashrc"
+    (home / ".profile").write_text("export A=1\n")
+    assert "add the line source ~/.bashrc to ~/.profile" in prepared(home, "HF_HOME", "/x").still_to_do()[1]
+    (home / ".bash_profile").write_text(". ~/.bashrc\n")
+    assert not any("ssh" in words for words in prepared(home, "HF_HOME", "/x").still_to_do())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_home_that_may_not_be_written(home: Path) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        theirs = Path(folder)
+        theirs.chmod(0o755)
+        (theirs / "home").mkdir()
+        os.chown(theirs / "home", 65534, 65534)
+        (theirs / "home").chmod(0o555)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            said = "nothing was refused"
+            try:
+                os.setgid(65534)
+                os.setuid(65534)
+                prepared(theirs / "home", "HF_HOME", "/data/hf")
+            except BaseException as error:
+                said = f"{type(error).__name__}: {error}"
+            os.write(writing, said.encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        said = os.read(reading, 10_000).decode()
+        os.close(reading)
+        os.close(writing)
+    assert said.startswith(f"Refused: {theirs / 'home'} is write-protected; add this line to"), said
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

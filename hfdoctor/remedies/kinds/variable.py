@@ -64,6 +64,8 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
     said: str | None
     partial: str
     folders: tuple[str, ...] = ()
+    #: what a login shell reads instead (over ssh, say), where that does not go on to ``file``
+    passed_over_by: str = ""
 
     def describe(self) -> list[Difference]:
         """The value, and the line in the file."""
@@ -126,10 +128,12 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
 
     def still_to_do(self) -> list[str]:
         """Programs that run already keep the value they were started with."""
-        return [
-            f"open a new terminal, or type: {self.again}",
-            "start editors and notebook servers anew from that terminal",
-        ]
+        words = [f"open a new terminal, or type: {self.again}"]
+        if self.passed_over_by:
+            words.append(
+                f"for logins over ssh add the line {self.again} to {self.passed_over_by}, which does without it"
+            )
+        return [*words, "start editors and notebook servers anew from that terminal"]
 
     def _words(self, said: str | None) -> str:
         return f"no line about {self.name}" if said is None else said
@@ -263,7 +267,20 @@ def _prepared(change: VariableChange, place: Workplace, start: StartFile, line: 
         said=said,
         partial=f"{name}.hfdoctor-{place.token}",
         folders=tuple(missing),
+        passed_over_by=_passed_over_by(start, place.home),
     )
+
+
+def _passed_over_by(start: StartFile, home: Path) -> str:
+    """The file that bash reads at a login instead of ~/.bashrc, if it says nothing of that; "" else."""
+    if start.path.name != ".bashrc":
+        return ""
+    for name in (".bash_profile", ".bash_login", ".profile"):
+        try:
+            return "" if b"bashrc" in (home / name).read_bytes() else f"~/{name}"
+        except OSError:
+            continue
+    return ""
 
 
 def _refuse_what_is_never_read(start: StartFile, file: str, shown: str, data: bytes, name: str) -> None:
