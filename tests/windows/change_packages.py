@@ -5,7 +5,6 @@ Arguments: the folder of the Python that is changed, a folder for the journal's 
 
 import json
 import os
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -35,20 +34,15 @@ told = {}
 
 
 def state():
-    """Everything in the changed Python but what Wine's links hide: kind, time, contents."""
-    found = {}
-    for folder, _, names in os.walk("\\\\?\\" + str(target)):
-        if "Lib\\test" in folder:
-            continue
-        for name in ["", *names]:
-            path = f"{folder}\\{name}" if name else folder
-            info = os.lstat(path)
-            if stat.S_ISREG(info.st_mode) and "site-packages" not in folder and "Scripts" not in folder:
-                found[path] = info.st_size
-            elif stat.S_ISREG(info.st_mode):
-                found[path] = [info.st_mtime_ns, Path(path).read_bytes().hex()]
-            else:
-                found[path] = info.st_mtime_ns
+    """What is in the changed Python and in its folders of packages and programs: times, and contents there."""
+    found = {path.name: 0 for path in target.iterdir()}
+    found["time"] = target.stat().st_mtime_ns
+    for top in ("Scripts", "Lib\\site-packages"):
+        for folder, _, names in os.walk("\\\\?\\" + str(target / top)):
+            found[folder] = os.lstat(folder).st_mtime_ns
+            for name in names:
+                path = f"{folder}\\{name}"
+                found[path] = [os.lstat(path).st_mtime_ns, Path(path).read_bytes().hex()]
     return found
 
 
@@ -84,6 +78,14 @@ action.undo(quiet)
 after = state()
 told["different after undo"] = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
 told["script after undo"] = script()
+
+action = prepare("33333333", "hub==3.0")  # in which a file's name differs by its case alone
+before = state()
+action.apply(quiet)
+told["other case"] = [action.look().state, [path.name for path in (library / "hub").glob("[pP]*.py")]]
+action.undo(quiet)
+after = state()
+told["different after other case"] = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
 
 action = prepare("22222222", "hub==2.0")
 before = state()

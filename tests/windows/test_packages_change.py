@@ -22,12 +22,13 @@ def _link(source: str, target: str) -> None:
 
 def test_packages_are_changed_and_brought_back(machine: WindowsMachine, winpy: Path) -> None:
     target = machine.scratch / "Python 한글"
-    left = shutil.ignore_patterns("test", "tkinter", "idlelib", "__pycache__", "tcl", "Doc")
+    left = shutil.ignore_patterns("test", "tkinter", "idlelib", "__pycache__", "tcl", "Doc", "pip*", "setuptools*")
     shutil.copytree(winpy.parent / "python", target, copy_function=_link, ignore=left)
     with Index(machine.scratch / "wheels") as index:
         for version in ("1.0", "2.0"):
             files = {"hub/__init__.py": f"def main():\n    print('hub {version}')\n", "hub/part.py": f"v = {version}\n"}
             make_wheel(index.folder, "hub", version, files, scripts={"hub": "hub:main"})
+        make_wheel(index.folder, "hub", "3.0", {"hub/__init__.py": "", "hub/PART.py": "v = 3\n"})
         inside = Path(__file__).with_name("change_packages.py")
         words = [windows_path(path) for path in (inside, target, machine.scratch / "work")]
         result = machine.run({"argv": [*words, index.url]})[0]
@@ -40,6 +41,8 @@ def test_packages_are_changed_and_brought_back(machine: WindowsMachine, winpy: P
     assert told["script after"] == "hub 2.0"
     assert told["different after undo"] == []
     assert told["script after undo"] == "hub 1.0"
+    assert told["other case"] == ["after", ["PART.py"]]
+    assert told["different after other case"] == []
     assert "part.py is in use by another program" in told["in use"]
     assert told["look"] in ("before", "between")
     assert told["different after use"] == []

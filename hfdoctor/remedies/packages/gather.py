@@ -190,7 +190,17 @@ class _Sorting:
             gone=gone,
             made=made,
             touched=list(touched.values()),
+            folds=self._folds(),
         )
+
+    def _folds(self) -> bool:
+        """Whether case does not matter in the environment's file names: shown by the private folder's own."""
+        room = self.tree.roots[-1]
+        folder, name = os.path.split(room.path)
+        try:
+            return os.stat(os.path.join(folder, name.swapcase())).st_ino == room.inode
+        except OSError:
+            return False
 
     def _stat_safely(self, root: int, path: str) -> os.stat_result | None:
         """What is at a place; None also where something that leaves is on the way to it."""

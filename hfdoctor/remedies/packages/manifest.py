@@ -50,12 +50,18 @@ class Manifest(msgspec.Struct):
     made: list[Folder]
     #: folders that stay and in which something changes
     touched: list[Folder]
+    #: whether ``A.py`` and ``a.py`` are one file there
+    folds: bool = False
     sha256: str = ""
 
     @property
     def room(self) -> int:
         """Number of the private folder."""
         return len(self.roots) - 1
+
+    def key(self, file: File) -> tuple[int, str]:
+        """Where a file is, the same for names that are one there."""
+        return file.root, file.path.lower() if self.folds else file.path
 
 
 def digest(names: Sequence[str]) -> str:

@@ -36,8 +36,8 @@ def old_place(file: File) -> str:
 def look(manifest: Manifest, tree: Tree) -> Found:
     """Hold the files against the manifest."""
     room = manifest.room
-    leaving = {(file.root, file.path): file for file in manifest.leave}
-    coming = {(file.root, file.path): file for file in manifest.come}
+    leaving = {manifest.key(file): file for file in manifest.leave}
+    coming = {manifest.key(file): file for file in manifest.come}
     strange: list[Difference] = []
     moved = stayed = 0
     begun = tree.stat(room, "o") is not None
@@ -45,7 +45,9 @@ def look(manifest: Manifest, tree: Tree) -> Found:
         old, new = leaving.get(key), coming.get(key)
         out = old is not None and begun and tree.stat(room, old_place(old)) is not None
         staged = new is not None and tree.stat(room, new.staged) is not None
-        here = tree.stat(*key)
+        one = new or old
+        assert one is not None
+        here = tree.stat(one.root, one.path)
         if old is None:
             is_in = here is not None and not staged
         else:
@@ -53,7 +55,7 @@ def look(manifest: Manifest, tree: Tree) -> Found:
         expected = new if is_in else (old if not out else None)
         trouble = _trouble(old, new, out, staged, here, expected)
         if trouble and not is_compiled(key[1]):
-            strange.append(Difference(tree.path(*key), "as it was installed", trouble))
+            strange.append(Difference(tree.path(one.root, one.path), "as it was installed", trouble))
         moved += out + is_in
         if not is_compiled(key[1]):
             stayed += (old is not None and not out) + (new is not None and not is_in)
@@ -131,25 +133,26 @@ def back(manifest: Manifest, tree: Tree, tell: Callable[[int], None], *, force: 
         aside += 1
 
     others = False
-    waiting = {(file.root, file.path) for file in manifest.leave if tree.stat(room, old_place(file)) is not None}
-    leaving = {(file.root, file.path) for file in manifest.leave}
-    for root, path in _compiled_since(manifest, tree, leaving - waiting):
+    leaving = {manifest.key(file) for file in manifest.leave}
+    waiting = {manifest.key(file) for file in manifest.leave if tree.stat(room, old_place(file)) is not None}
+    old_ones = {(f.root, f.path) for f in manifest.leave if manifest.key(f) not in waiting}
+    for root, path in _compiled_since(manifest, tree, old_ones):
         put_aside(root, path)
     for file in manifest.come:
         done += 1
         tell(done)
-        key = (file.root, file.path)
-        here = tree.stat(*key)
+        key = manifest.key(file)
+        here = tree.stat(file.root, file.path)
         if here is None or tree.stat(room, file.staged) is not None or (key in leaving and key not in waiting):
             continue
         if _same(here, file):
             tree.mkdirs(room, file.staged.rpartition("/")[0])
-            tree.rename(*key, room, file.staged)
+            tree.rename(file.root, file.path, room, file.staged)
         elif force:
-            put_aside(*key)
+            put_aside(file.root, file.path)
             others = True
         else:
-            raise Refused(f"{tree.path(*key)} was changed by somebody else since")
+            raise Refused(f"{tree.path(file.root, file.path)} was changed by somebody else since")
     for root, path in _caches_since(manifest):
         tree.rmdir(root, path)
     for folder in reversed(manifest.made):
@@ -159,7 +162,7 @@ def back(manifest: Manifest, tree: Tree, tell: Callable[[int], None], *, force: 
     for file in manifest.leave:
         done += 1
         tell(done)
-        if (file.root, file.path) not in waiting:
+        if manifest.key(file) not in waiting:
             continue
         if tree.stat(file.root, file.path) is not None:
             if not force:
