@@ -43,6 +43,7 @@ SWITCHES = (
 PREFIXES = (
     "ACCELERATE_",
     "BITSANDBYTES_",
+    "CONDA_",
     "CUBLAS_",
     "CUDA_",
     "CUDNN_",
@@ -57,12 +58,14 @@ PREFIXES = (
     "KMP_",
     "MKL_",
     "NCCL_",
+    "NUMEXPR_",
     "NVIDIA_",
     "OMP_",
     "OPENBLAS_",
     "PIP_",
     "PYTHON",
     "PYTORCH_",
+    "ROCM_",
     "ROCR_",
     "SAFETENSORS_",
     "TF_",
@@ -75,7 +78,17 @@ PREFIXES = (
     "XDG_",
     "XLA_",
 )
-NAMES = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
+NAMES = (
+    "ALL_PROXY",
+    "CURL_CA_BUNDLE",
+    "FTP_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+)
 
 Raw = tuple[int, bytes]
 
