@@ -90,6 +90,15 @@ def test_where_anybody_could_swap_a_folder(tmp_path: Path) -> None:
 
 
 @linux_only
+def test_of_the_systems_own_disk_only_a_home_is_a_persons(tmp_path: Path) -> None:
+    table = [Mount("/", "8:1", "ext4", "/dev/sda1", False)]
+    for home in ("/nonexistent/home", "/nonexistent/tmp", "/"):
+        assert found(table, Path(home)) == []
+    if tmp_path.stat().st_dev == Path("/").stat().st_dev:
+        assert [one.folder for one in found(table, tmp_path)] == [str(tmp_path)]
+
+
+@linux_only
 def test_a_mount_that_is_gone_costs_only_itself(tmp_path: Path) -> None:
     table = [Mount(str(tmp_path / name), "8:1", "ext4", "x", False) for name in ("gone", "file")]
     (tmp_path / "file").write_text("")

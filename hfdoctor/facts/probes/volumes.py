@@ -142,7 +142,9 @@ def _own_folder(mount: str, home: str, user: str) -> str:
         return ""  # a container's /etc/hosts and the like
     device = top.st_dev
     own = [os.path.join(mount, *parts) for parts in ((user,), ("home", user), ("Users", user)) if user]
-    for folder in dict.fromkeys((home, *own, mount)):
+    # the system's own disk: only a home is a person's there, whatever else root may write
+    names = (home,) if mount == "/" else (home, *own, mount)
+    for folder in dict.fromkeys(names):
         try:
             found = os.stat(folder)
         except (OSError, ValueError):
@@ -152,5 +154,5 @@ def _own_folder(mount: str, home: str, user: str) -> str:
         if found.st_mode & stat.S_IWOTH:
             continue  # anybody could have put a folder there for us to walk into
         if (folder == mount or found.st_uid == os.geteuid()) and os.access(folder, os.W_OK | os.X_OK):
-            return folder if mount != "/" or folder != "/" else ""
+            return "" if folder == "/" else folder
     return ""
