@@ -415,3 +415,48 @@ def test_a_python_that_does_not_start_is_refused(room: Room) -> None:
 
     with pytest.raises(Refused, match="cannot be started"):
         prepare_packages(PackageChange(str(room.python), ("hub",)), workplace(room.folder, environ=room.environ))
+
+
+def test_a_damaged_list_of_what_was_changed_is_refused(room: Room) -> None:
+    two_versions(room)
+    room.create("hub==1.0")
+    action = room.prepare("hub==2.0")
+    action.apply(quiet)
+    path = Path(action.manifest)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"hub/old_part.py", b"hub/../../../x.py"))
+    with pytest.raises(Refused, match="is damaged"):
+        action.undo(quiet)
+    path.write_bytes(data)
+    action.undo(quiet)
+
+
+def test_a_persons_own_packages_beside_a_python_that_all_share(room: Room) -> None:
+    """A user site: the packages are in the person's home, the interpreter is not a virtual environment."""
+    shared = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    marker = Path(sys.base_prefix, "lib", shared.name, "EXTERNALLY-MANAGED")
+    if not shared.exists() or marker.exists():
+        pytest.skip("there is no Python here that all share")
+    two_versions(room)
+    base = room.folder / "own"
+    library = base / "lib" / shared.name / "site-packages"
+    library.mkdir(parents=True)
+    (base / "bin").mkdir()
+    room.environ["PYTHONUSERBASE"] = str(base)
+    room.uv("pip", "install", "--quiet", "--python", str(shared), "--prefix", str(base), "hub==1.0")
+    from hfdoctor.conditions.changes import PackageChange
+    from hfdoctor.remedies.kinds.packages import prepare_packages
+
+    from .made import workplace
+
+    before = tree_state(base, folder_times=True)
+    action = prepare_packages(PackageChange(str(shared), ("hub>=2",)), workplace(room.folder, environ=room.environ))
+    assert tree_state(base, folder_times=True) == before
+    assert action.describe() == [Difference("hub", "1.0", "2.0"), Difference("needed", "not installed", "1.5")]
+    action.apply(quiet)
+    assert action.look().state == "after"
+    assert Path(action.room).parent == base
+    assert (library / "needed").is_dir()
+    assert (base / "bin" / "hub").read_text().startswith(f"#!{shared}")
+    action.undo(quiet)
+    assert tree_state(base, folder_times=True) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -52,7 +53,6 @@ class Manifest(msgspec.Struct):
     touched: list[Folder]
     #: whether ``A.py`` and ``a.py`` are one file there
     folds: bool = False
-    sha256: str = ""
 
     @property
     def room(self) -> int:
@@ -70,15 +70,17 @@ def digest(names: Sequence[str]) -> str:
 
 
 def write(manifest: Manifest, path: str) -> None:
-    """Write it so that it is there wholly or not at all, and wait until it is on the disk."""
-    manifest.sha256 = ""
-    manifest.sha256 = hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()
+    """Write it so that it is there wholly or not at all, and wait until it is on the disk.
+
+    The first line is a checksum of the rest.
+    """
+    body = msgspec.json.encode(manifest)
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     partial = path + ".new"
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(handle, "wb") as file:
-        file.write(msgspec.json.encode(manifest))
+        file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
@@ -93,14 +95,10 @@ def read(path: str) -> Manifest | None:
         return None
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror or error}") from None
-    try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-        told, manifest.sha256 = manifest.sha256, ""
-        if hashlib.sha256(msgspec.json.encode(manifest)).hexdigest() == told:
-            manifest.sha256 = told
-            return manifest
-    except msgspec.MsgspecError:
-        pass
+    checksum, _, body = data.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() == checksum:
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(body, type=Manifest)
     raise Refused(f"{path}, the list of what a fix changed, is damaged: it cannot be undone by itself")
 
 
