@@ -102,6 +102,10 @@ class Action(msgspec.Struct):
         """
         raise NotImplementedError
 
+    def keeps(self) -> int:
+        """Bytes on the disk that are kept for ``undo`` alone, once it is applied: ``forget`` frees them."""
+        return 0
+
     def forget(self) -> None:
         """Give up what is kept only for ``undo`` (quarantine, copies): it cannot be undone afterwards."""
 

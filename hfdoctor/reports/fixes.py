@@ -81,7 +81,7 @@ def price_of(choice: ChoiceLine) -> str:
         words.append(f"needs {size(needs.disk_bytes)} of disk")
     elif needs.disk_bytes < 0:
         words.append(f"frees {size(-needs.disk_bytes)}")
-    words.append(f"cannot be undone: {needs.for_good}" if needs.for_good else "can be undone")
+    words.append(needs.for_good or "can be undone")
     return ", ".join(words)
 
 

@@ -22,8 +22,8 @@ from ..action import Action, Difference, Needs, Progress, Refused, Seen, Workpla
 from ..durable import settle, settle_folder
 from ..place import own_folder
 
-#: seconds; the longest are downloads and the cleaning of large caches
-_TIMEOUT_S = 1800.0
+#: seconds; the longest are downloads of gigabytes over a slow line
+_TIMEOUT_S = 6 * 3600.0
 #: letters of what a failed program said that a person is shown
 _SHOWN = 300
 
@@ -145,7 +145,7 @@ def _run(argv: Sequence[str], cwd: str) -> None:
         kill_group(child)
         raise
     if ended.timed_out:
-        raise Refused(f"{shown(argv)} was stopped after {_TIMEOUT_S / 60:.0f} minutes")
+        raise Refused(f"{shown(argv)} was stopped after {_TIMEOUT_S / 3600:.0f} hours")
     if ended.code != 0:
         raise Refused(f"{shown(argv)} failed ({ended.signal or f'exit code {ended.code}'}): {_said(ended)}")
 

@@ -212,6 +212,13 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
+    def keeps(self) -> int:
+        """The files of the old packages."""
+        from ..packages import manifest
+
+        listed = manifest.read(self.manifest)
+        return sum(file.size for file in listed.leave) if listed is not None else 0
+
     def forget(self) -> None:
         """Drop the old packages."""
         from ..packages import stage

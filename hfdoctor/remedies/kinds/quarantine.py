@@ -117,6 +117,10 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
                 number += 1
             quarantine.put(self.spots, parent, self._name, under=f"instead-{number}")
 
+    def keeps(self) -> int:
+        """All of it."""
+        return self.size.bytes
+
     def forget(self) -> None:
         """Remove it for good: now its room comes free."""
         quarantine.empty(self.spots)
