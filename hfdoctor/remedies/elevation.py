@@ -31,7 +31,7 @@ Direction = Literal["apply", "undo"]
 _CANCELLED = 1223
 _REASONS = {
     elevated_child.DONE: "it was set back at once: a policy of this computer decides it",
-    None: "Windows got no answer for ten minutes",
+    None: "there was no answer in time",
     elevated_child.NOT_ACCEPTED: "the part of hfdoctor that ran as administrator did not accept its plan",
     elevated_child.NOT_AS_RECORDED: "a value was changed by somebody else in between",
     elevated_child.NOT_WRITTEN: "not even an administrator may change it: a policy of this computer decides it",

@@ -170,17 +170,24 @@ def _shown(kind: str, data: bytes) -> str:
     if (kind, len(data)) in (("REG_DWORD", 4), ("REG_QWORD", 8)):
         return str(int.from_bytes(data, "little"))
     if kind in ("REG_SZ", "REG_EXPAND_SZ") and len(data) % 2 == 0:
-        from ...facts.legible import legible
-
-        text = legible(text_of(data))
+        text = one_line(text_of(data))
         return f'"{text[:_SHOWN]}{"..." if len(text) > _SHOWN else ""}"'
     digits = data[: _SHOWN // 4].hex(" ") + (" ..." if len(data) > _SHOWN // 4 else "")
-    return f"{len(data)} bytes {digits}".rstrip()
+    return f"{len(data)} {'byte' if len(data) == 1 else 'bytes'} {digits}".rstrip()
 
 
 def text_of(data: bytes) -> str:
     """A text of the registry as programs read it: up to its end."""
     return data[: len(data) // 2 * 2].decode("utf-16-le", "surrogatepass").partition("\0")[0]
+
+
+def one_line(text: str) -> str:
+    """``text`` as a terminal may show it: what would break the line or speak to the terminal is written as \\xNN."""
+    from ...facts.legible import legible
+
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in legible(text)
+    )
 
 
 def packaged() -> bool:

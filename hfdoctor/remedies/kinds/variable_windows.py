@@ -11,7 +11,7 @@ from .. import raw_registry
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
 from ..elevated_child import may_be_changed
 from ..raw_registry import TYPES
-from .registry import RegistryAction, Stored, packaged, prepared, stored, text_bytes, text_of
+from .registry import RegistryAction, Stored, one_line, packaged, prepared, stored, text_bytes, text_of, words
 
 PERSON = r"HKCU\Environment"
 MACHINE = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
@@ -163,11 +163,7 @@ def _words(value: Stored | None) -> str:
     if value is None:
         return "not set"
     if value.type in (TYPES["REG_SZ"], TYPES["REG_EXPAND_SZ"]):
-        from ...facts.legible import legible
-
-        return legible(text_of(value.data)) or "empty"
-    from .registry import words
-
+        return one_line(text_of(value.data)) or "empty"
     return words(value)
 
 
