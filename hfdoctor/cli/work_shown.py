@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from ..conditions.storage import size
+from ..conditions.room import size
 from ..reports.terminal import takes_colour
 from .progress import PATIENCE_S
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from ..conditions.model import Finding, Report
-from ..conditions.storage import size
+from ..conditions.room import size
 from ..facts.snapshot import Snapshot
 from .action import Action, Progress, Refused
 from .engine import administer, begin, carry_out
 from .journal import Journal, Run
 from .outcome import Fixed, fixed
 from .plan import Appetite, Choice, Fix, Person, plan_finding
-
 
 #: bytes; less room than this is nobody's trouble
 WORTH_TELLING = 50 * 10**6
@@ -145,9 +144,8 @@ class Mending:
             )
             kept = sum(action.keeps() for action in one.choice.actions)
             if kept >= WORTH_TELLING:
-                one.line.still_to_do.append(
-                    f"{size(kept)} are kept for undoing this; hfdoctor undo --forget {one.run.number} frees them for good"
-                )
+                free = f"hfdoctor undo --forget {one.run.number} frees them for good"
+                one.line.still_to_do.append(f"{size(kept)} are kept for undoing this; {free}")
             after = looks.get(self._target([one]))
             if after is None:
                 continue

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from ..conditions.storage import size
+from ..conditions.room import size
 from .action import Refused
 from .anchored import Folder, is_folder
 from .copying import refuse_uncopiable

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from ..conditions.model import RemedyStep
-from ..conditions.storage import size
+from ..conditions.room import size
 from ..remedies.action import Difference, Needs
 from ..remedies.outcome import ChoiceLine, Fixed, Undone
 from .commands import command_line

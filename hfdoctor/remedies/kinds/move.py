@@ -7,7 +7,7 @@ import hashlib
 import os
 
 from ...conditions.changes import TreeMove
-from ...conditions.storage import size
+from ...conditions.room import size
 from .. import quarantine
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
 from ..anchored import Identity, identity, is_folder, is_link, modes_of, open_folder, open_way
