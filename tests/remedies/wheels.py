@@ -27,7 +27,9 @@ def make_wheel(
     """
     module = name.replace("-", "_")
     stem = f"{module}-{version}"
-    content: dict[str, str | bytes] = dict(files if files is not None else {f"{module}/__init__.py": f"__version__ = {version!r}\n"})
+    content: dict[str, str | bytes] = dict(
+        files if files is not None else {f"{module}/__init__.py": f"__version__ = {version!r}\n"}
+    )
     content |= {f"{stem}.data/data/{path}": text for path, text in (data or {}).items()}
     info = f"{stem}.dist-info"
     needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
