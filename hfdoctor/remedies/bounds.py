@@ -113,7 +113,11 @@ def _known_places(place: Workplace) -> list[str]:
     paths = place.snapshot.target.paths.maybe()
     found = [str(place.home), str(place.state), str(place.cwd), *_prefixes(place)]
     found += [entry.path for entry in place.snapshot.storage.places.maybe() or []]
-    found += [paths.purelib, paths.platlib, paths.scripts, *paths.site_packages] if paths is not None else []
+    found += (
+        [paths.purelib, paths.platlib, paths.scripts, paths.user_site, *paths.site_packages]
+        if paths is not None
+        else []
+    )
     return [os.path.normpath(path) for path in found if path and os.path.isabs(path)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from ..facts.probes.filesystems import is_network, mount_of, mounts, space_of
+from ..facts.probes.filesystems import mount_of, mounts, space_of
 from .path_text import long_path
 
 
@@ -25,7 +25,6 @@ class Manners(NamedTuple):
     read_only: bool
     #: programs on it can be run
     runs: bool
-    network: bool
 
 
 def volume_of(folder: str) -> Volume:
@@ -53,14 +52,9 @@ def mounted_in(folder: str) -> list[str]:
 def manners_of(folder: str) -> Manners:
     """Of the volume of an existing folder. Raises OSError."""
     if os.name == "nt":
-        return Manners(False, True, folder.startswith("\\\\"))
-    mount = mount_of(folder, mounts())
+        return Manners(False, True)
     flags = os.statvfs(folder).f_flag
-    return Manners(
-        bool(flags & os.ST_RDONLY),
-        not flags & getattr(os, "ST_NOEXEC", 0),
-        mount is not None and is_network(mount.kind, mount.source),
-    )
+    return Manners(bool(flags & os.ST_RDONLY), not flags & getattr(os, "ST_NOEXEC", 0))
 
 
 class Room(NamedTuple):

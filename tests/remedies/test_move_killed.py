@@ -144,7 +144,7 @@ def test_every_moment(room: Room, work: Callable[[Room], str], again: bool) -> N
 
 
 #: of each series; HFDOCTOR_MOMENTS=all tries every one
-MOMENTS = None if os.environ.get("HFDOCTOR_MOMENTS") == "all" else int(os.environ.get("HFDOCTOR_MOMENTS", "25"))
+MOMENTS = None if os.environ.get("HFDOCTOR_MOMENTS") == "all" else int(os.environ.get("HFDOCTOR_MOMENTS", "16"))
 
 
 def test_a_hundred_times_at_random(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_hundred_times_at_random(tmp_path: Path) -> None:
     chance = random.Random(5)
     killed = 0
     with second_volume(tmp_path) as other:
-        room = Room(work, other, large=20_000_000)
+        room = Room(work, other, large=6_000_000)
         room.fresh()
         started = time.perf_counter()
         room.action.apply(quiet)
