@@ -11,6 +11,7 @@ import pytest
 
 from hfdoctor.remedies.action import Difference, Refused, quiet
 from hfdoctor.remedies.packages.index import pip_settings, source
+from hfdoctor.remedies.packages.uv import reason_in
 
 from .index import Index
 from .package_room import Room, room
@@ -136,3 +137,16 @@ def test_certificates_and_proxies_go_with_it(tmp_path: Path) -> None:
     environ = {"PIP_CONFIG_FILE": os.devnull}
     found = source(environ, str(tmp_path), str(tmp_path), "", tool="pip").over(environ)
     assert found["UV_SYSTEM_CERTS"] == "1"
+
+
+def test_uvs_reason_is_one_line_with_what_failed_and_why() -> None:
+    said = "Using Python 3.11 environment at: x\nerror: Failed to install: a\n  cause: Failed to copy " + "/long" * 200
+    said += "\n  cause: No space left on device (os error 28)\n\nhint: ask https://ana:hunter2@host/x\n"
+    reason = reason_in(said)
+    assert reason.startswith("Failed to install: a: Failed to copy /long")
+    assert reason.endswith(": No space left on device (os error 28)")
+    assert len(reason) < 450
+    older = "  x No solution found when resolving dependencies:\n"
+    older += "  `-> Because a was not found and\n      you require a, it fails.\n"
+    assert reason_in(older) == "Because a was not found and you require a, it fails."
+    assert "hunter2" not in reason_in("error: Failed to fetch: `https://ana:hunter2@host/simple`")

@@ -76,9 +76,11 @@ def reason_in(said: str) -> str:
         elif parts or stripped != text:
             parts.append(stripped)
     parts = [part for part in parts if not part.startswith("No solution found when resolving")] or parts
-    reason = ": ".join(part.rstrip(":") for part in parts)
-    reason = without_credentials(reason).replace("\t", " ")
-    return reason if len(reason) <= _LONGEST_REASON else reason[: _LONGEST_REASON - 3] + "..."
+    reason = without_credentials(": ".join(part.rstrip(":") for part in parts)).replace("\t", " ")
+    if len(reason) <= _LONGEST_REASON:
+        return reason
+    half = _LONGEST_REASON // 2  # what was tried stands first, why it failed last
+    return f"{reason[:half].rstrip()} ... {reason[-half:].lstrip()}"
 
 
 def _without_mark(text: str) -> str:
