@@ -6,8 +6,8 @@ import re
 
 from ..facts.snapshot import Snapshot
 from .model import Clue, Condition, Fail, Goal, Plain, Skip, Step, Treatment, Verdict
+from .room import size
 from .seen_stages import WORDS, Seen, first_of, ran
-from .storage import size
 
 NOT_RUN = "it shows only when something is computed on the GPU (hfdoctor smoke does where torch sees one)"
 #: the stages that compute on a GPU

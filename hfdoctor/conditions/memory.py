@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..facts.snapshot import Snapshot
 from .model import Clue, Condition, Fail, Goal, Plain, Skip, Step, Treatment, Verdict
+from .room import size
 from .seen_stages import WORDS, Seen, first_of, ran
-from .storage import size
 
 
 def _out_of_memory(s: Snapshot, goal: Goal) -> Verdict:

@@ -13,7 +13,7 @@ import pytest
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding, Goal
 from hfdoctor.conditions.outstanding import install_place, missing, room_needed
-from hfdoctor.conditions.storage import size
+from hfdoctor.conditions.room import size
 from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.knowledge.sizes import install_size
 from tests import recorded
@@ -89,7 +89,8 @@ def test_shared_python_goes_to_the_user_site() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 MB"), (999_000_000, "999 MB"), (10**9, "1.0 GB"), (5_618_602_369, "5.6 GB")]
+    ("count", "text"),
+    [(0, "0 bytes"), (4096, "4 kB"), (999_000_000, "999 MB"), (10**9, "1.0 GB"), (5_618_602_369, "5.6 GB")],
 )
 def test_sizes_as_people_read_them(count: int, text: str) -> None:
     assert size(count) == text
