@@ -359,7 +359,7 @@ BROKEN_INSTALL = Condition(
     id="broken-install",
     family="installation",
     title="An installed package is not whole",
-    reads=("packages", "target", "smoke"),
+    reads=("packages", "target", "smoke", "settings"),
     detect=_broken_install,
     words={
         **WORDS,

@@ -248,7 +248,7 @@ CUDA_LIBS_MISSING = Condition(
     id="cuda-libs-missing",
     family="gpu",
     title="A CUDA library that torch needs is not there",
-    reads=("packages", "native", "target", "machine"),
+    reads=("packages", "native", "target", "machine", "settings"),
     detect=_missing,
     words={
         "text": "a text does not tell which libraries are there",

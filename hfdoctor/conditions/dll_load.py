@@ -125,7 +125,7 @@ DLL_LOAD_FAILED = Condition(
     id="dll-load-failed",
     family="gpu",
     title="Windows cannot load one of torch's libraries",
-    reads=("packages", "native", "machine", "target", "smoke"),
+    reads=("packages", "native", "machine", "target", "smoke", "settings"),
     detect=_dll_load,
     words={
         **{key: text for key, text in WORDS.items() if key.startswith("reinstall")},

@@ -143,7 +143,7 @@ EXTENSION_ABI = Condition(
     id="extension-abi-mismatch",
     family="packages",
     title="A compiled package was built for another Python, machine or torch",
-    reads=("packages", "target", "machine", "gpu", "native"),
+    reads=("packages", "target", "machine", "gpu", "native", "settings"),
     detect=_extensions,
     words={
         **{key: text for key, text in WORDS.items() if key.startswith("reinstall")},

@@ -21,6 +21,11 @@ CONDA_NAMES: Mapping[str, str] = {
     "typing-extensions": "typing_extensions",
 }
 
+#: variables that send pip and uv to another index
+_PLACES = (
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL"),
+    *("UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
+)
 _NIGHTLY = r"\.dev\d{8}\+"
 _BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z"
 
@@ -28,6 +33,7 @@ _BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z"
 WORDS: Mapping[str, str] = {
     "reinstall": "install {package} again over what is there",
     "reinstall_conda": "install {package} again with conda",
+    "reinstall_from_own": "or install {package} again from where pip (or uv) is set up to look",
     "reinstall_elsewhere": "install {package} again from where it came from: {url}",
     "reinstall_managed": "install {package} again with the package manager that {installer} stands for",
     "delete": "delete {path}",
@@ -75,8 +81,19 @@ def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False, asked: st
     index = torch_index(entry.version) if entry.name in TORCH_FAMILY else []
     python = python_of(s)
     if installer.startswith("uv") or s.target.pip.absent:
-        command = ["uv", "pip", "install", "--python", python, "--reinstall", "--no-deps", what, *index]
+        command = ["uv", "pip", "install", "--python", python, "--reinstall", "--no-deps", what]
     else:
         way = "--ignore-installed" if over else "--force-reinstall"
-        command = [python, "-m", "pip", "install", way, "--no-deps", what, *index]
-    return [Step(command, "reinstall", fields, network=True)]
+        command = [python, "-m", "pip", "install", way, "--no-deps", what]
+    steps = [Step([*command, *index], "reinstall", fields, network=True)]
+    if index and _has_a_mirror(s):
+        steps.append(Step(command, "reinstall_from_own", fields, network=True))
+    return steps
+
+
+def _has_a_mirror(s: Snapshot) -> bool:
+    """Whether pip or uv is set up to look elsewhere than on PyPI: there may be builds of torch as well."""
+    if s.settings.variables.known and any(s.settings.variable(name) for name in _PLACES):
+        return True
+    named = s.settings.pip_config.maybe() or ()
+    return any(entry.name.rpartition(".")[2] in ("index-url", "extra-index-url", "find-links") for entry in named)
