@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import re
 import threading
+import time
 from pathlib import Path
 
 
@@ -22,6 +23,8 @@ class Index:
         self.asked: list[str] = []
         #: ends of paths that are answered with an error
         self.broken: list[str] = []
+        #: seconds before a wheel is sent
+        self.slow_s = 0.0
         index = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -74,6 +77,8 @@ class Index:
                     links.append(f'<a href="/files/{file.name}#sha256={digest}">{file.name}</a>')
             page = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>"
             return (200, "text/html", page.encode()) if links else (404, "text/plain", b"not here")
+        if parts[0] == "files":
+            time.sleep(self.slow_s)
         if parts[0] == "files" and (self.folder / parts[-1]).is_file():
             return 200, "application/octet-stream", (self.folder / parts[-1]).read_bytes()
         return 404, "text/plain", b"not here"

@@ -122,3 +122,18 @@ def test_killed_at_a_hundred_random_moments(room: Room) -> None:
         assert room.state() == before, number
     assert ended < 90
     assert not list(Path(room.env).glob(".hfdoctor*"))
+
+
+def test_an_uv_that_outlives_hfdoctor_is_ended_before_its_folder_goes(room: Room) -> None:
+    room.wheel("hub", "1.0")
+    room.create()
+    action = room.prepare("hub")
+    before = room.state()
+    room.index.slow_s = 3.0
+    room.environ["UV_CACHE_DIR"] = str(room.folder / "empty-cache")
+    code = code_for(room, action, "apply(quiet)")
+    assert not killed_after(code, 1.5, environ=room.environ, family=False)
+    action.undo(quiet)
+    assert room.state() == before
+    time.sleep(3.5)  # by now it would have come to its end
+    assert room.state() == before
