@@ -34,7 +34,11 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
         """The thing with its size, and that it is kept."""
         holds = f", {self.size.entries:,} files and folders" if self.type == "folder" else ""
         what = f"{_WORDS[self.type]} {shown(self.path)}"
-        return [Difference(what, f"{size(self.size.bytes)}{holds}", "put away, kept on the same disk for an undo")]
+        return [
+            Difference(
+                what, f"in its place ({size(self.size.bytes)}{holds})", "put away, kept on the same disk for an undo"
+            )
+        ]
 
     def needs(self) -> Needs:
         """Nothing: a rename. The room comes free when the quarantine is emptied."""
