@@ -97,7 +97,11 @@ class Mending:
         """All actions that need an administrator, of all fixes, in one go before anything else."""
         theirs = [one for one in all_wanted if one.choice.needs().administrator]
         for one in theirs:
-            one.run = self._begin(one)
+            try:
+                one.run = self._begin(one)
+            except Refused as stuck:
+                one.line.outcome, one.line.reason = "refused", str(stuck)
+        theirs = [one for one in theirs if one.run is not None]
         refused = administer(self.journal, [one.run for one in theirs if one.run is not None], self.progress)
         if refused is not None:
             for one in theirs:
