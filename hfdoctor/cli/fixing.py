@@ -27,7 +27,7 @@ from ..reports.text import first_line
 from ..version import __version__
 from .asking import Quit, ask_choice, ask_done, confirmed
 from .observe import observe
-from .work_shown import WorkShown
+from .progress import Progress
 
 
 class Session(msgspec.Struct):
@@ -78,7 +78,7 @@ class Session(msgspec.Struct):
         if dry_run:
             click.echo("hfdoctor: an earlier fix was cut short; without --dry-run it is brought back first", err=True)
             return
-        with journal.locked(), WorkShown() as shown:
+        with journal.locked(), Progress() as shown:
             for run, trouble in recover_all(journal, shown.says):
                 brought = (
                     f"could not be brought back: {trouble}" if trouble else "everything it had begun is brought back"
@@ -111,7 +111,7 @@ class Session(msgspec.Struct):
                 raise click.UsageError(f"--choice: {finding.condition} has {count} ways here")
 
     def _plan(self, finding: Finding, snapshot: Snapshot, person: Person, appetite: Appetite) -> Fix:
-        with WorkShown() as shown:
+        with Progress() as shown:
             shown.says(f"working out what fixes {finding.condition}", 0, 0)
             return plan_finding(finding, snapshot, person, appetite)
 
@@ -176,9 +176,10 @@ class Session(msgspec.Struct):
         """Do what was chosen under the lock, and look again."""
         everything: list[Wanted] = [wanted(fix, choice) for fix, choice in pairs]
         journal = Journal(state_folder())
-        with journal.locked(), WorkShown() as shown:
+        with journal.locked(), Progress() as shown:
 
             def confirm(fix: Fix, choice: Choice) -> bool:
+                shown.pause()
                 self.tell(f"{fix.finding.condition} needs other changes now:")
                 self.tell(*words.choice_lines(1, choice_line(choice), self.width, windows=self.windows))
                 return yes or confirmed("Do this?")

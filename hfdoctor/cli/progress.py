@@ -1,4 +1,4 @@
-"""What is being waited for, on stderr, once it takes longer than half a second and somebody is there to see it."""
+"""What is being waited for or done, on stderr, once it takes longer than half a second and somebody is there to see."""
 
 from __future__ import annotations
 
@@ -24,9 +24,19 @@ class Progress:
 
     def waiting(self, probes: Sequence[str]) -> None:
         """Say which probes are still at work."""
-        if time.monotonic() - self._started < PATIENCE_S:
+        self._show(f"looking at {', '.join(probes)}")
+
+    def says(self, what: str, done: int, total: int) -> None:
+        """Say what a fix is doing, and how many bytes of how many are done (0: not known)."""
+        if total:
+            from ..conditions.room import size
+
+            what = f"{what}: {size(done)} of {size(total)}"
+        self._show(what)
+
+    def _show(self, text: str) -> None:
+        if not self.wanted or time.monotonic() - self._started < PATIENCE_S:
             return
-        text = f"looking at {', '.join(probes)}"
         if self._status is None:
             from rich.console import Console
 
@@ -35,11 +45,16 @@ class Progress:
         else:
             self._status.update(text)
 
+    def pause(self) -> None:
+        """Clear the line, so that something else can be written or asked."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self.pause()

@@ -17,7 +17,7 @@ from ..reports import fixes as words
 from ..reports import terminal
 from ..version import __version__
 from .asking import confirmed
-from .work_shown import WorkShown
+from .progress import Progress
 
 
 @click.command(name="undo", context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,7 +101,7 @@ def _undo(
         outcome = "planned" if dry_run else "declined"
         return tell.end([Undone.of(run, outcome, undoing.differences(run)) for run in runs], "", dry_run=dry_run)
     planned = [(run, undoing.differences(run)) for run in runs]
-    with WorkShown() as shown:
+    with Progress() as shown:
         stays = undoing.undo(journal, runs, shown.says, force=force)
     to_do = [one for run in runs for action in run.begin.actions for one in action.still_to_do()]
     lines = [Undone.of(run, "undone", changes) for run, changes in planned]
