@@ -86,7 +86,8 @@ def command(
         else:
             snapshot = observe(python=python, deep=deep, online=online, timeout=timeout, anonymise=anonymise)
         report = diagnose(snapshot, goal, policy)
-        here = None if snapshot_file is not None else fix_options(python, deep=deep, online=online)
+        # what only a run of the libraries shows, `hfdoctor fix` would not find again
+        here = None if snapshot_file is not None or smoke else fix_options(python, deep=deep, online=online)
         deliver(
             report,
             snapshot,
