@@ -69,6 +69,7 @@ def at_a_terminal(
             while waiting and waiting[0][0] in unread:
                 question, answer = waiting.pop(0)
                 unread = unread[unread.index(question) + len(question) :]
+                time.sleep(0.3)  # what is typed while Python is on its way to the question need not reach it
                 os.write(mine, answer.encode())
         return child.wait(10), shown.replace("\r\n", "\n")
     finally:

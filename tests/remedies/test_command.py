@@ -15,6 +15,7 @@ from hfdoctor.remedies.engine import begin, carry_out, take_back
 from hfdoctor.remedies.journal import Journal
 from hfdoctor.remedies.kinds.command import CommandAction, prepare_command
 from hfdoctor.remedies.kinds.registered import prepare
+from tests.thorough import MOMENTS
 
 from .killed import every_moment
 from .made import workplace
@@ -130,7 +131,7 @@ def test_killed_at_any_moment_it_can_be_finished_or_taken_back(tmp_path: Path) -
         return code
 
     states = set()
-    for number, _ in enumerate(every_moment(fresh)):
+    for number, _ in enumerate(every_moment(fresh, at_most=MOMENTS)):
         states.add(action.look().state)
         if number % 2:
             action.apply(quiet)

@@ -19,6 +19,7 @@ from tests.facts.hub_caches import SHARE, install, make_cache, run_python
 from tests.facts.hub_server import MODEL, hub
 from tests.facts.test_hub_scan import DAMAGES, TINY, blob, cut, damage_pointer
 from tests.real import ROOT
+from tests.thorough import THOROUGH, WHY_NOT
 
 from .mended_cache import Machine, listing
 
@@ -327,6 +328,7 @@ def test_the_program_as_a_person_runs_it(machine: Machine) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not THOROUGH, reason=WHY_NOT)
 @pytest.mark.parametrize("release", ["0.19.4", "0.36.2", "1.8.0"])
 def test_other_releases_make_it_whole_again(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"

@@ -13,6 +13,7 @@ import pytest
 from hfdoctor.conditions.changes import GitChange
 from hfdoctor.remedies.action import NothingToDo, Refused, quiet
 from hfdoctor.remedies.kinds.git import GitAction, prepare_git
+from tests.thorough import MOMENTS
 
 from .killed import every_moment
 from .made import workplace
@@ -152,7 +153,7 @@ def test_killed_at_any_moment_it_can_be_finished_and_taken_back(home: Path) -> N
         assert tree(home.parent) == before
         return code.replace("DO", "apply")
 
-    for number, _ in enumerate(every_moment(undone)):
+    for number, _ in enumerate(every_moment(undone, at_most=MOMENTS)):
         if number % 2:
             action.apply(quiet)
             assert says(home, "core.longpaths") == "true"
@@ -161,7 +162,7 @@ def test_killed_at_any_moment_it_can_be_finished_and_taken_back(home: Path) -> N
         action.apply(quiet)
         return code.replace("DO", "undo")
 
-    for _ in every_moment(done):
+    for _ in every_moment(done, at_most=MOMENTS):
         action.undo(quiet)
         assert says(home, "core.longpaths") == "no"
         assert tree(home.parent) == before

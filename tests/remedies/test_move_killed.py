@@ -16,6 +16,7 @@ import pytest
 from hfdoctor.conditions.changes import PutAway, TreeMove
 from hfdoctor.remedies.action import Refused, quiet
 from hfdoctor.remedies.kinds.registered import Kind, prepare
+from tests.thorough import KILLS, MOMENTS
 
 from .killed import every_moment, killed_after
 from .made import workplace
@@ -141,11 +142,6 @@ def test_every_moment(room: Room, work: Callable[[Room], str], again: bool) -> N
     """Right before each change that is made; ``at_most`` keeps the time for it within bounds."""
     for _ in every_moment(lambda: work(room), at_most=MOMENTS):
         room.recover(again)
-
-
-KILLS = int(os.environ.get("HFDOCTOR_KILLS", "100"))
-#: of each series; HFDOCTOR_MOMENTS=all tries every one
-MOMENTS = None if os.environ.get("HFDOCTOR_MOMENTS") == "all" else int(os.environ.get("HFDOCTOR_MOMENTS", "16"))
 
 
 def test_a_hundred_times_at_random(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from hfdoctor.remedies.action import quiet
 from hfdoctor.remedies.kinds.packages import PackagesAction
+from tests.thorough import KILLS, MOMENTS
 
 from .killed import every_moment, killed_after
 from .package_room import Room, room
@@ -58,7 +59,12 @@ def test_killed_at_every_moment_of_doing_it(room: Room) -> None:
     action = damaged(room)
     before = room.state()
     seen = set()
-    for moment in every_moment(lambda: code_for(room, action, "apply(quiet)"), environ=room.environ):
+
+    def fresh() -> str:
+        action.undo(quiet)
+        return code_for(room, action, "apply(quiet)")
+
+    for moment in every_moment(fresh, environ=room.environ, at_most=MOMENTS and 2 * MOMENTS):
         seen.add(action.look().state)
         if moment % 2:  # the same fix again
             action.apply(quiet)
@@ -66,7 +72,8 @@ def test_killed_at_every_moment_of_doing_it(room: Room) -> None:
         action.undo(quiet)
         assert room.state() == before, moment.what
     assert seen >= {"before", "between"}
-    assert action.look().state == "after"  # the last run came to its end
+    action.apply(quiet)
+    assert action.look().state == "after"
     action.undo(quiet)
     assert room.state() == before
 
@@ -81,7 +88,7 @@ def test_killed_while_taking_it_back(room: Room) -> None:
         return code_for(room, action, "undo(quiet)")
 
     seen = set()
-    for moment in every_moment(again, environ=room.environ, at_most=40):
+    for moment in every_moment(again, environ=room.environ, at_most=MOMENTS):
         seen.add(action.look().state)
         action.undo(quiet)
         assert room.state() == before, moment.what
@@ -105,7 +112,7 @@ def test_killed_at_a_hundred_random_moments(room: Room) -> None:
     assert room.state() == before
     chance = random.Random(5)
     ended = 0
-    for number in range(100):
+    for number in range(KILLS):
         if number % 4 == 3:
             action.apply(quiet)
             killed_after(
@@ -120,7 +127,7 @@ def test_killed_at_a_hundred_random_moments(room: Room) -> None:
         assert action.look().state != "other"
         action.undo(quiet)
         assert room.state() == before, number
-    assert ended < 90
+    assert ended < 0.9 * KILLS
     assert not list(Path(room.env).glob(".hfdoctor*"))
 
 

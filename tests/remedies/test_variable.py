@@ -16,6 +16,7 @@ from hfdoctor.conditions.changes import VariableChange
 from hfdoctor.remedies import own_file
 from hfdoctor.remedies.action import NothingToDo, Refused, quiet
 from hfdoctor.remedies.kinds.variable import VariableAction, prepare_variable
+from tests.thorough import MOMENTS
 
 from .killed import every_moment
 from .made import workplace
@@ -473,7 +474,7 @@ def test_killed_at_any_moment_it_can_be_finished_and_taken_back(home: Path, prog
         return code.replace("DO", "apply")
 
     moments = 0
-    for _ in every_moment(undone):
+    for _ in every_moment(undone, at_most=MOMENTS):
         moments += 1
         assert action.look().state in ("before", "between", "after")
         if moments % 2:
@@ -486,7 +487,7 @@ def test_killed_at_any_moment_it_can_be_finished_and_taken_back(home: Path, prog
         assert action.look().state == "after"
         return code.replace("DO", "undo")
 
-    for _ in every_moment(done):
+    for _ in every_moment(done, at_most=MOMENTS):
         assert action.look().state in ("before", "between", "after")
         action.undo(quiet)
         assert tree(home) == before

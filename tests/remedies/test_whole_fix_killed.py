@@ -1,12 +1,11 @@
 """A whole fix (packages, a cache that moves to another volume, a variable) killed again and again.
 
 After each kill either ``undo`` or the same fix again, as the commands do it: nothing is lost, and nothing left about.
-HFDOCTOR_KILLS says how often; what is there at the end of a round is what the next one begins with.
+tests/thorough.py says how often; what is there at the end of a round is what the next one begins with.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 from hfdoctor.remedies.action import NothingToDo
 from hfdoctor.remedies.journal import Journal
 from hfdoctor.remedies.undoing import last_fix, undo
+from tests.thorough import KILLS
 
 from .killed import killed_after
 from .package_room import Room, room
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL, and a second volume"),
 ]
 
-KILLS = int(os.environ.get("HFDOCTOR_KILLS", "30"))
 #: what ``hfdoctor fix`` does: it brings back what was cut short, plans on what is there, and does it
 CODE = """
 import hfdoctor.remedies.packages.gather, psutil, uv
@@ -150,7 +149,7 @@ def test_killed_again_and_again(room: Room, tmp_path: Path) -> None:
             assert fix.looks() == before, turn
             assert not fix.leftovers(), turn
             assert not fix.journal.open_runs(), turn
-        assert killed > KILLS // 3
+        assert killed > KILLS // 6
 
 
 def _done(fix: WholeFix) -> bool:

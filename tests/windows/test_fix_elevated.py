@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 
+from tests.thorough import THOROUGH, WHY_NOT
+
 from .machine import Result, Step, WindowsMachine
 
-pytestmark = [pytest.mark.wine, pytest.mark.slow, pytest.mark.allow_subprocess]
+pytestmark = [
+    pytest.mark.wine,
+    pytest.mark.slow,
+    pytest.mark.allow_subprocess,
+    pytest.mark.skipif(not THOROUGH, reason=WHY_NOT),
+]
 
 PERSON = r"HKCU\Environment"
 MACHINE = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"

@@ -1,0 +1,16 @@
+"""How long the tests may take that kill programs again and again.
+
+The gate has minutes: it kills at some moments spread over the whole work. HFDOCTOR_THOROUGH=1 kills before every
+change that is made and a hundred times at random, and runs what repeats on Windows what is tested without it.
+"""
+
+from __future__ import annotations
+
+import os
+
+THOROUGH = os.environ.get("HFDOCTOR_THOROUGH") == "1"
+#: how often at random
+KILLS = 100 if THOROUGH else 10
+#: before how many of the changes that are made; None: every one
+MOMENTS = None if THOROUGH else 8
+WHY_NOT = "takes minutes; HFDOCTOR_THOROUGH=1 runs it"
