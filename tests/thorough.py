@@ -10,7 +10,7 @@ import os
 
 THOROUGH = os.environ.get("HFDOCTOR_THOROUGH") == "1"
 #: how often at random
-KILLS = 100 if THOROUGH else 10
+KILLS = 100 if THOROUGH else 5
 #: before how many of the changes that are made; None: every one
-MOMENTS = None if THOROUGH else 8
+MOMENTS = None if THOROUGH else 4
 WHY_NOT = "takes minutes; HFDOCTOR_THOROUGH=1 runs it"

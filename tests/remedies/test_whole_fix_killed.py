@@ -149,7 +149,7 @@ def test_killed_again_and_again(room: Room, tmp_path: Path) -> None:
             assert fix.looks() == before, turn
             assert not fix.leftovers(), turn
             assert not fix.journal.open_runs(), turn
-        assert killed > KILLS // 6
+        assert killed >= KILLS // 6
 
 
 def _done(fix: WholeFix) -> bool:
