@@ -321,9 +321,9 @@ _WORDS: Collection[tuple[str, str]] = (
     ("fitting", "install a version of {package} that all of them accept"),
     ("fitting_all", "install versions that go together"),
     ("newer_all", "no one version suits the installed packages: let the installer find newer ones that go together"),
-    ("newer_asker", "install a newer {by}, made for the {package} that is here"),
+    ("newer_asker", "install another {by}, made for the {package} that is here"),
     ("or_asked", "or install torch {pin}, for which {by} was made"),
-    ("or_newer", "or keep {package} and install a newer {by}"),
+    ("or_newer", "or keep {package} and install another {by} that goes with it"),
 )
 
 DEPENDENCY_CONFLICT = Condition(
