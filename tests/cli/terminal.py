@@ -50,6 +50,7 @@ def at_a_terminal(
     )
     os.close(theirs)
     shown, unread = "", ""
+    typed, at = "", 0.0
     waiting = list(answers)
     ends = time.monotonic() + limit_s
     try:
@@ -69,8 +70,11 @@ def at_a_terminal(
             while waiting and waiting[0][0] in unread:
                 question, answer = waiting.pop(0)
                 unread = unread[unread.index(question) + len(question) :]
-                time.sleep(0.3)  # what is typed while Python is on its way to the question need not reach it
                 os.write(mine, answer.encode())
+                typed, at = answer, time.monotonic()
+            if typed == "\x03" and time.monotonic() > at + 2:
+                os.write(mine, b"\x03")  # it came while Python was on its way to the question: a person tries again
+                at = time.monotonic()
         return child.wait(10), shown.replace("\r\n", "\n")
     finally:
         if child.poll() is None:

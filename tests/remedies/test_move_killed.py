@@ -16,7 +16,7 @@ import pytest
 from hfdoctor.conditions.changes import PutAway, TreeMove
 from hfdoctor.remedies.action import Refused, quiet
 from hfdoctor.remedies.kinds.registered import Kind, prepare
-from tests.thorough import KILLS, MOMENTS
+from tests.thorough import KILLS, MOMENTS, THOROUGH
 
 from .killed import every_moment, killed_after
 from .made import workplace
@@ -160,4 +160,4 @@ def test_a_hundred_times_at_random(tmp_path: Path) -> None:
             text = (room.applied if number % 3 else room.undone)()
             killed += not killed_after(text, at_most_s=within, chance=chance)
             room.recover(again=number % 2 == 0)
-    assert killed >= KILLS / 5
+    assert killed > KILLS / 2 or not THOROUGH  # of a few, chance may spare all
