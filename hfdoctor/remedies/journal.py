@@ -60,7 +60,8 @@ class Journal:
             if number == 1:
                 self._check_format(line)
             if found is None:
-                if number == len(lines) and not torn and b"\0" in line:
+                start, lost, _ = line.partition(b"\0")
+                if number == len(lines) and not torn and lost and opened(start, self._checksum) is None:
                     torn = line  # a block of the last line did not reach the disk before the power went
                     break
                 raise self._damaged(number)

@@ -147,6 +147,13 @@ def test_a_block_that_did_not_reach_the_disk_is_torn(tmp_path: Path, sound: byte
     assert told(journal_of(tmp_path / "state", b"\0" * zeros).read()) == b"[]"
 
 
+def test_a_line_whose_end_was_lost_and_that_is_followed_by_another_is_damage(tmp_path: Path, sound: bytes) -> None:
+    """It was on the disk before the next one was begun: a zero in place of its end is no power cut."""
+    *before, line, last = sound.splitlines(keepends=True)
+    with pytest.raises(Refused, match="damaged"):
+        journal_of(tmp_path / "state", b"".join(before) + line[:-1] + b"\0" + last).read()
+
+
 @given(st.data())
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_wrong_byte_is_refused_or_torn(tmp_path: Path, sound: bytes, data: st.DataObject) -> None:
