@@ -18,7 +18,7 @@ def ask_choice(fix: Fix) -> Choice | None:
         click.echo("         Nothing can be done about it here.")
         return None
     first = next(iter(open_ways))
-    yes = f"y = way {first}, " if len(open_ways) == 1 else f"{first}-{list(open_ways)[-1]} = that way, "
+    yes = f"y = way {first}, " if len(open_ways) == 1 else f"{' or '.join(open_ways)} = that way, "
     while True:
         answer = click.prompt(
             f"         {yes}n = leave it, d = details, q = quit", default="n", show_default=True, err=False

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..smoke.plan import LEVELS
 from .deliver import deliver, policy_of, refuse_facts_in_text, reporting
-from .options import OutputFile, fix_options, memory_size, observing
+from .options import OutputFile, fix_options, memory_size, observing, running
 
 
 @click.command(name="check", context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,14 +24,7 @@ from .options import OutputFile, fix_options, memory_size, observing
     help="What torch must be able to compute on; gpu: any of them.",
 )
 @click.option("--min-vram", metavar="SIZE", help="Memory that one GPU must have: 24G, 16GiB, 8000M.")
-@click.option(
-    "--smoke",
-    is_flag=False,
-    flag_value="full",
-    metavar="[LEVEL]",
-    type=click.Choice(LEVELS),
-    help="Also run the libraries, as `hfdoctor smoke` does, up to LEVEL (full where none is named).",
-)
+@running
 def command(
     python: str | None,
     deep: bool,
@@ -52,6 +44,7 @@ def command(
     require: str | None,
     min_vram: str | None,
     smoke: str | None,
+    local_model: str,
 ) -> int:
     """Inspect this machine and one Python environment, and say what is wrong.
 
@@ -62,6 +55,8 @@ def command(
         raise click.UsageError(
             "--snapshot replays recorded facts: --python, --deep, --online, --smoke and --timeout look at a machine"
         )
+    if local_model and not smoke:
+        raise click.UsageError("--local-model is loaded by a run of the libraries, which needs --smoke")
     refuse_facts_in_text(with_facts, form)
     needed_memory = memory_size("--min-vram", min_vram) if min_vram is not None else 0
     if needed_memory and require == "cpu":
@@ -81,13 +76,14 @@ def command(
             from ..smoke.plan import Ask
             from .run_stages import run_stages
 
-            ask = Ask(smoke, online=online)
+            ask = Ask(smoke, online=online, local_model=local_model)
             snapshot = run_stages(ask, python=python, deep=deep, timeout=timeout, anonymise=anonymise)
         else:
             snapshot = observe(python=python, deep=deep, online=online, timeout=timeout, anonymise=anonymise)
         report = diagnose(snapshot, goal, policy)
-        # what only a run of the libraries shows, `hfdoctor fix` would not find again
-        here = None if snapshot_file is not None or smoke else fix_options(python, deep=deep, online=online)
+        here = None  # where the facts are another machine's
+        if snapshot_file is None:
+            here = fix_options(python, deep=deep, online=online, smoke=smoke or "", local_model=local_model)
         deliver(
             report,
             snapshot,

@@ -6,12 +6,13 @@ import sys
 
 import click
 
-from .options import known_ids, observing, timeout_or_default
+from .options import SMOKE_TIMEOUT_S, known_ids, observing, running, timeout_or_default
 
 
 @click.command(name="fix", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @observing
+@running
 @click.option("--dry-run", is_flag=True, help="Show every change and make none.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask: take the first way of each finding that can be gone here.")
 @click.option("--no-admin", is_flag=True, help="Only what needs no administrator.")
@@ -26,6 +27,8 @@ def command(
     deep: bool,
     online: bool,
     timeout: float | None,
+    smoke: str | None,
+    local_model: str,
     dry_run: bool,
     yes: bool,
     no_admin: bool,
@@ -41,23 +44,21 @@ def command(
     named = known_ids("fix", ids)
     if choice is not None and len(named) != 1:
         raise click.UsageError("--choice takes a way of one finding: name one ID")
+    if local_model and not smoke:
+        raise click.UsageError("--local-model is loaded by a run of the libraries, which needs --smoke")
     if yes and dry_run:
         raise click.UsageError("--yes does it, --dry-run only shows it: give one of them")
     asks = not yes and not dry_run
     if asks and (form == "json" or not sys.stdin.isatty() or not sys.stdout.isatty()):
         raise click.UsageError("nobody is there to be asked: add --yes to do it, or --dry-run to see what it would do")
     from ..remedies.action import Refused
+    from ..remedies.afresh import Look
     from .fixing import Session
+    from .telling import Teller
 
-    session = Session(
-        python=python,
-        deep=deep,
-        online=online,
-        timeout=timeout_or_default(timeout, deep),
-        form=form,
-        no_unicode=no_unicode,
-        administrator=not no_admin,
-    )
+    seconds = SMOKE_TIMEOUT_S if smoke and timeout is None else timeout_or_default(timeout, deep)
+    look = Look(python, deep, online, seconds, smoke or "", local_model)
+    session = Session(look, Teller(form, no_unicode), administrator=not no_admin)
     try:
         return session.run(named, dry_run=dry_run, yes=yes, number=choice)
     except Refused as refused:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from ..smoke.plan import LEVELS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -40,10 +42,48 @@ def observing(function: F) -> F:
     return function
 
 
-def fix_options(python: str | None, *, deep: bool, online: bool) -> list[str]:
+def fix_options(
+    python: str | None, *, deep: bool = False, online: bool = False, smoke: str = "", local_model: str = ""
+) -> list[str]:
     """What ``hfdoctor fix`` must be told to see what was seen with these options."""
     words = ["--python", python] if python else []
-    return [*words, *(["--deep"] if deep else []), *(["--online"] if online else [])]
+    words += [*(["--deep"] if deep else []), *(["--online"] if online else [])]
+    words += ["--smoke", smoke] if smoke else []
+    return [*words, *(["--local-model", local_model] if local_model else [])]
+
+
+def running(function: F) -> F:
+    """Add the options of every command that looks at a machine and may run the libraries, too."""
+    for option in (
+        click.option(
+            "--local-model",
+            metavar="FOLDER",
+            callback=model_folder,
+            help="With --smoke: also load the model in FOLDER, as from_pretrained does.",
+        ),
+        click.option(
+            "--smoke",
+            is_flag=False,
+            flag_value="full",
+            metavar="[LEVEL]",
+            type=click.Choice(LEVELS),
+            help="Also run the libraries, as `hfdoctor smoke` does, up to LEVEL (full where none is named).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def model_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    """The folder of a model that --local-model names. Raises click.UsageError if there is none in it."""
+    if value is None:
+        return ""
+    from ..smoke.model_folder import trouble_with
+
+    trouble = trouble_with(value)
+    if trouble:
+        raise click.UsageError(f"--local-model: {trouble}")
+    return value
 
 
 def output_option(function: F) -> F:

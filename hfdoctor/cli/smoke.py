@@ -10,7 +10,7 @@ import click
 
 from ..smoke.plan import FRAMEWORKS, LEVELS
 from .deliver import deliver, policy_of, refuse_facts_in_text, reporting
-from .options import SMOKE_TIMEOUT_S, OutputFile
+from .options import SMOKE_TIMEOUT_S, OutputFile, fix_options, model_folder
 
 if TYPE_CHECKING:
     from ..conditions.engine import Policy
@@ -25,17 +25,6 @@ REQUIRES = {"cuda": "gpu", "mps": "mps", "xpu": "xpu"}
 def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if value not in DEVICES and not re.fullmatch(r"(cuda|xpu):\d{1,3}", value):
         raise click.UsageError(f"--device: {value!r} is none of {', '.join(DEVICES)}, cuda:N, xpu:N")
-    return value
-
-
-def _model_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
-    if value is None:
-        return ""
-    from ..smoke.model_folder import trouble_with
-
-    trouble = trouble_with(value)
-    if trouble:
-        raise click.UsageError(f"--local-model: {trouble}")
     return value
 
 
@@ -64,7 +53,7 @@ def _model_folder(context: click.Context, parameter: click.Parameter, value: str
 @click.option(
     "--local-model",
     metavar="FOLDER",
-    callback=_model_folder,
+    callback=model_folder,
     help="Also load the model in FOLDER, as from_pretrained does.",
 )
 @click.option("--online", is_flag=True, help="Also download a tiny model and a few rows of data from the hub.")
@@ -131,6 +120,9 @@ def command(
         view = StageView(sys.stdout if streamed else sys.stderr, lines=True, header=streamed, ascii_only=no_unicode)
         snapshot = run_stages(ask, python=python, timeout=timeout, anonymise=anonymise, view=view)
         report = diagnose(snapshot, goal, _narrowed(policy, snapshot))
+        # what `hfdoctor fix` would not see again, it cannot fix
+        told = device != "auto" or framework != "torch" or hub_model or stage_timeout is not None
+        here = None if told else fix_options(python, online=online, smoke=level, local_model=local_model)
         deliver(
             report,
             snapshot,
@@ -140,6 +132,7 @@ def command(
             verbose=verbose,
             no_unicode=no_unicode,
             begun=view.begun,
+            here=here,
         )
     finally:
         if file is not None:

@@ -12,12 +12,11 @@ from ..remedies.action import NothingToDo, Refused
 from ..remedies.journal import Journal
 from ..remedies.outcome import UNDO_SCHEMA, Undone, UndoReport
 from ..remedies.place import state_folder
-from ..remedies.records import Run
 from ..reports import fixes as words
-from ..reports import terminal
 from ..version import __version__
 from .asking import confirmed
 from .progress import Progress
+from .telling import Teller
 
 
 @click.command(name="undo", context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,7 +48,7 @@ def command(
         raise click.UsageError("undo takes one of: a fix, --list, --to N, --forget N")
     if yes and dry_run:
         raise click.UsageError("--yes does it, --dry-run only shows it: give one of them")
-    tell = Teller(form, no_unicode)
+    tell = _Tells(Teller(form, no_unicode))
     journal = Journal(state_folder())
     try:
         if listed:
@@ -59,7 +58,7 @@ def command(
         if not yes and (form == "json" or not sys.stdin.isatty() or not sys.stdout.isatty()):
             raise click.UsageError("nobody is there to be asked: add --yes to do it, or --dry-run to see it")
         if not journal.read().runs:
-            return tell.end([], "hfdoctor has fixed nothing here yet", dry_run=False)
+            return tell.end([], "hfdoctor has fixed nothing here yet")
         with journal.locked():
             return _undo(journal, tell, fix, to, forget, dry_run=False, yes=yes, force=force)
     except NothingToDo as nothing:
@@ -73,7 +72,7 @@ def command(
 
 def _undo(
     journal: Journal,
-    tell: Teller,
+    tell: _Tells,
     fix: str | None,
     to: int | None,
     forget: int | None,
@@ -85,99 +84,63 @@ def _undo(
     """Show, ask, do. Raises NothingToDo, Refused."""
     if forget is not None:
         run = undoing.named_fix(journal, str(forget))
-        tell.say(f"Fix {run.number} ({run.begin.condition}) cannot be undone after this.")
+        tell.teller.say(f"Fix {run.number} ({run.begin.condition}) cannot be undone after this.")
         if dry_run or not (yes or confirmed("Give up what is kept for undoing it?")):
-            return tell.end([Undone.of(run, "planned" if dry_run else "declined", [])], "", dry_run=dry_run)
+            return tell.end([Undone.of(run, "planned" if dry_run else "declined", [])], dry_run=dry_run)
         undoing.forget(journal, run)
-        return tell.end([Undone.of(run, "forgotten", [])], "", dry_run=False)
+        return tell.end([Undone.of(run, "forgotten", [])])
     if to is not None:
         runs = undoing.fixes_since(journal, to)
     else:
         runs = [undoing.last_fix(journal) if fix is None else undoing.named_fix(journal, fix)]
     undoing.check_free(journal, runs)
-    for run in runs:
-        tell.the_run(run)
-    if dry_run or not (yes or confirmed("Take this back?")):
-        outcome = "planned" if dry_run else "declined"
-        return tell.end([Undone.of(run, outcome, undoing.differences(run)) for run in runs], "", dry_run=dry_run)
-    planned = [(run, undoing.differences(run)) for run in runs]
+    lines = [Undone.of(run, "planned", undoing.differences(run)) for run in runs]
+    for line in lines:
+        tell.teller.say(*words.undo_lines(line, tell.teller.width))
+    if dry_run:
+        return tell.end(lines, dry_run=True)
+    agreed = yes or confirmed("Take this back?")
+    for line in lines:
+        line.outcome = "undone" if agreed else "declined"
+    if not agreed:
+        return tell.end(lines)
     with Progress() as shown:
         stays = undoing.undo(journal, runs, shown.says, force=force)
-    to_do = [one for run in runs for action in run.begin.actions for one in action.still_to_do()]
-    lines = [Undone.of(run, "undone", changes) for run, changes in planned]
-    return tell.end(lines, "", dry_run=False, stays=stays, still_to_do=list(dict.fromkeys(to_do)))
+    return tell.end(lines, stays=stays, still_to_do=undoing.still_to_do(runs))
 
 
-class Teller:
-    """Says what happens: to a person as it goes, to a machine in one document at the end."""
+class _Tells:
+    """Says what is undone."""
 
-    def __init__(self, form: str, no_unicode: bool) -> None:
-        self._form = form
-        self._no_unicode = no_unicode
-
-    def say(self, *lines: str) -> None:
-        """Write lines for a person."""
-        if self._form == "text":
-            for line in lines:
-                click.echo(terminal.to_ascii(line) if self._no_unicode else line)
-
-    def the_run(self, run: Run) -> None:
-        """What undoing ``run`` changes."""
-        self.say(*words.undo_lines(run.number, run.begin.condition, undoing.differences(run), _width()))
+    def __init__(self, teller: Teller) -> None:
+        self.teller = teller
 
     def the_list(self, journal: Journal) -> int:
         """All fixes, the newest first."""
-        lines = [Undone.of(run, state_of(run), undoing.differences(run)) for run in reversed(journal.runs.values())]
-        if self._form == "json":
-            return self.end(lines, "", dry_run=True)
-        if not lines:
-            self.say("hfdoctor has fixed nothing here yet.")
+        lines = [Undone.of(run, run.state, undoing.differences(run)) for run in reversed(journal.runs.values())]
         for line in lines:
-            self.say(*words.listed_lines(line, _width()))
-        return 0
+            self.teller.say(*words.listed_lines(line, self.teller.width))
+        return self.end(lines, "" if lines else "hfdoctor has fixed nothing here yet", dry_run=True)
 
     def end(
         self,
         lines: Sequence[Undone],
-        nothing: str,
+        nothing: str = "",
         *,
-        dry_run: bool,
+        dry_run: bool = False,
         stays: Sequence[str] = (),
         still_to_do: Sequence[str] = (),
     ) -> int:
         """The end: 0 if what was asked for is so now, 1 if it was declined."""
         code = 1 if any(line.outcome == "declined" for line in lines) else 0
-        if self._form == "json":
-            import json
-
-            import msgspec
-
-            document = UndoReport(
-                UNDO_SCHEMA, __version__, dry_run, list(lines), list(stays), list(still_to_do), nothing, code
-            )
-            click.echo(json.dumps(msgspec.to_builtins(document), indent=1))
+        if self.teller.document(
+            UndoReport(UNDO_SCHEMA, __version__, dry_run, list(lines), list(stays), list(still_to_do), nothing, code)
+        ):
             return code
         if nothing:
-            self.say(f"Nothing to undo: {nothing}.")
+            self.teller.say(f"Nothing to undo: {nothing}.")
         done = {"undone": "is undone", "forgotten": "cannot be undone any more", "declined": "is left as it is"}
-        for line in lines:
-            if line.outcome in done:
-                self.say(f"Fix {line.fix} ({line.condition}) {done[line.outcome]}.")
-        for one in stays:
-            self.say(f"What stays: {one}")
-        for one in still_to_do:
-            self.say(f"You: {one}")
+        if not dry_run:
+            self.teller.say(*(f"Fix {one.fix} ({one.condition}) {done[one.outcome]}." for one in lines))
+        self.teller.say(*(f"What stays: {one}" for one in stays), *(f"You: {one}" for one in still_to_do))
         return code
-
-
-def state_of(run: Run) -> str:
-    """The word for where a fix stands: done, cut-short, undone, rolled-back, forgotten."""
-    if run.open:
-        return "cut-short"
-    if run.forgotten and run.how == "done":
-        return "forgotten"
-    return run.how
-
-
-def _width() -> int:
-    return terminal.columns(sys.stdout)

@@ -12,15 +12,23 @@ from .changes import Change
 from .install_commands import change_in
 from .model import Remedy, RemedyStep
 
+#: how the first step of an alternative is worded
+_OR = ("or, ", "or ")
+
 
 def ways(steps: Sequence[RemedyStep]) -> list[list[RemedyStep]]:
     """The steps by alternatives: one begins with each step that is worded so."""
     found: list[list[RemedyStep]] = [[]]
     for step in steps:
-        if step.text.startswith(("or ", "or, ")) and found[-1]:
+        if step.text.startswith(_OR) and found[-1]:
             found.append([])
         found[-1].append(step)
     return found
+
+
+def as_first(text: str) -> str:
+    """The words of an alternative where nothing stands before it: without their "or"."""
+    return next((text.removeprefix(word) for word in _OR if text.startswith(word)), text)
 
 
 def change_of(step: RemedyStep) -> Change | None:

@@ -124,8 +124,8 @@ class Action(msgspec.Struct):
         """The interpreter or environment to inspect afterwards, where the action made a new one; "" for the same."""
         return ""
 
-    def still_to_do(self) -> list[str]:
-        """What the person has to do for the change to take effect, as sentences ("open a new terminal")."""
+    def still_to_do(self, *, undone: bool = False) -> list[str]:
+        """What the person has to do for the change (``undone``: the undo) to take effect ("open a new terminal")."""
         return []
 
 

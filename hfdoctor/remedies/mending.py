@@ -12,7 +12,7 @@ from ..facts.snapshot import Snapshot
 from .action import Action, Progress, Refused
 from .engine import administer, begin, carry_out
 from .journal import Journal, Run
-from .outcome import Fixed, fixed
+from .outcome import Fixed, Outcome, fixed
 from .plan import Appetite, Choice, Fix, Person, plan_finding
 
 #: bytes; less room than this is nobody's trouble
@@ -20,12 +20,22 @@ WORTH_TELLING = 50 * 10**6
 
 
 class Wanted(msgspec.Struct):
-    """A finding that is to be fixed, the way that was chosen, and what became of it so far."""
+    """A finding that is to be fixed, the way that was chosen, and what became of it (None: nothing yet)."""
 
     fix: Fix
     choice: Choice
-    line: Fixed
+    told: Fixed | None = None
     run: Run | None = None
+
+    @property
+    def line(self) -> Fixed:
+        """What became of it, once it is mended or not."""
+        assert self.told is not None, f"nothing has become of {self.fix.finding.condition} yet"
+        return self.told
+
+    def ends(self, outcome: Outcome, reason: str = "") -> None:
+        """Note what became of it."""
+        self.told = fixed(self.fix, outcome, reason, self.choice)
 
 
 class Patient(msgspec.Struct, frozen=True):
@@ -33,11 +43,6 @@ class Patient(msgspec.Struct, frozen=True):
 
     look: Callable[[Mapping[str, str], str], tuple[Snapshot, Report]]
     python: str = ""
-
-
-def wanted(fix: Fix, choice: Choice) -> Wanted:
-    """``fix`` by way of ``choice``, not begun yet."""
-    return Wanted(fix, choice, fixed(fix, "failed", "it was not begun", choice))
 
 
 class Mending:
@@ -65,7 +70,7 @@ class Mending:
         self._elevated(all_wanted)
         done: list[Wanted] = []
         for one in all_wanted:
-            if one.line.outcome != "failed" or one.line.reason != "it was not begun":
+            if one.told is not None:
                 continue  # it was refused with the elevation
             try:
                 if done and one.run is None and not self._still_as_planned(one, done):
@@ -73,13 +78,13 @@ class Mending:
                 if one.run is None:
                     one.run = self._begin(one)
             except Refused as refused:  # nothing of it was begun; what was done before is still to be told
-                one.line.outcome, one.line.reason = "refused", str(refused)
+                one.ends("refused", str(refused))
                 continue
             ended = carry_out(self.journal, one.run, self.progress)
             if ended.done:
                 done.append(one)
             else:
-                one.line.reason = ended.reason
+                one.ends("failed", ended.reason)
         self._look_again(done, before)
 
     def _begin(self, one: Wanted) -> Run:
@@ -100,13 +105,13 @@ class Mending:
             try:
                 one.run = self._begin(one)
             except Refused as stuck:
-                one.line.outcome, one.line.reason = "refused", str(stuck)
+                one.ends("refused", str(stuck))
         theirs = [one for one in theirs if one.run is not None]
         refused = administer(self.journal, [one.run for one in theirs if one.run is not None], self.progress)
         if refused is not None:
             for one in theirs:
-                one.line.outcome = "refused" if refused.clean else "failed"
-                one.line.reason = f"{refused.reason} (hfdoctor fix {one.fix.finding.condition} --no-admin: other ways)"
+                other_ways = f"hfdoctor fix {one.fix.finding.condition} --no-admin: other ways"
+                one.ends("refused" if refused.clean else "failed", f"{refused.reason} ({other_ways})")
 
     def _still_as_planned(self, one: Wanted, done: Sequence[Wanted]) -> bool:
         """Whether the plan of ``one`` still holds after what was done; plans it anew where it does not."""
@@ -115,46 +120,45 @@ class Mending:
         snapshot, report = self.patient.look(self._environ(done), self._target(done))
         finding = _same(one.fix.finding, report)
         if finding is None:
-            one.line.outcome, one.line.reason = "cured", ""
+            one.ends("cured")
             return False
         number = one.fix.choices.index(one.choice) + 1
         fix = plan_finding(finding, snapshot, self.person, Appetite(number=number))
         choice = next((way for way in fix.choices if way.text == one.choice.text and way.actions), None)
         if choice is None:
-            one.line = fixed(fix, "refused", "what was fixed before it left no such way")
+            one.told = fixed(fix, "refused", "what was fixed before it left no such way")
             return False
         if not self.confirm(fix, choice):
-            one.line = fixed(fix, "declined", "", choice)
+            one.told = fixed(fix, "declined", "", choice)
             return False
         one.fix, one.choice = fix, choice
-        one.line = fixed(fix, "failed", "it was not begun", choice)
         return True
 
     def _look_again(self, done: Sequence[Wanted], before: Report) -> None:
         """The same detectors on a fresh observation decide whether what was done has helped."""
-        looks: dict[str, Report] = {}
+        looks: dict[str, Report | str] = {}
         for one in done:
             target = self._target([one])
             if target not in looks:
                 try:
-                    _, looks[target] = self.patient.look(self._environ(done), target)
+                    looks[target] = self.patient.look(self._environ(done), target)[1]
                 except Refused as refused:
-                    one.line.outcome, one.line.reason = "not-held", str(refused)
-        for one in done:
+                    looks[target] = str(refused)
+            after = looks[target]
+            condition = one.fix.finding.condition
+            mended = sum(1 for other in done if other.fix.finding.condition == condition)
+            trouble = after if isinstance(after, str) else trouble_left(condition, before, after, mended)
+            one.ends("not-held" if trouble else "fixed", trouble)
             assert one.run is not None
             one.line.undo = one.run.number
-            one.line.still_to_do = list(
-                dict.fromkeys(words for action in one.choice.actions for words in action.still_to_do())
-            )
-            kept = sum(action.keeps() for action in one.choice.actions)
-            if kept >= WORTH_TELLING:
-                free = f"hfdoctor undo --forget {one.run.number} frees them for good"
-                one.line.still_to_do.append(f"{size(kept)} are kept for undoing this; {free}")
-            after = looks.get(self._target([one]))
-            if after is None:
-                continue
-            trouble = _trouble(one.fix.finding.condition, before, after, done)
-            one.line.outcome, one.line.reason = ("not-held", trouble) if trouble else ("fixed", "")
+            one.line.still_to_do = self._still_to_do(one, one.run.number)
+
+    def _still_to_do(self, one: Wanted, number: int) -> list[str]:
+        words = [words for action in one.choice.actions for words in action.still_to_do()]
+        kept = sum(action.keeps() for action in one.choice.actions)
+        if kept >= WORTH_TELLING:
+            words.append(f"{size(kept)} are kept for undoing this; hfdoctor undo --forget {number} frees them for good")
+        return list(dict.fromkeys(words))
 
     def _environ(self, done: Sequence[Wanted]) -> dict[str, str]:
         environ = dict(self.person.environ)
@@ -176,16 +180,12 @@ def _same(finding: Finding, report: Report) -> Finding | None:
     return next((one for one in found if one.summary == finding.summary), found[0] if found else None)
 
 
-def _trouble(condition: str, before: Report, after: Report, done: Sequence[Wanted]) -> str:
-    """Why a fix of ``condition`` did not hold; "" if it did. An unknown is never a pass."""
-    wrong = [
-        one for one in after.findings if one.condition == condition and (one.outcome == "fail" or one.explained_by)
-    ]
-    unknown = [one for one in after.findings if one.condition == condition and one.outcome in ("unknown", "crash")]
-    if unknown:
-        return f"whether it helped could not be told: {unknown[0].summary}"
+def trouble_left(condition: str, before: Report, after: Report, mended: int = 1) -> str:
+    """Why ``mended`` findings of ``condition`` are not cured in ``after``; "" if they are. Unknown is no pass."""
+    found = [one for one in after.findings if one.condition == condition]
+    unknown = next((one for one in found if one.outcome in ("unknown", "crash")), None)
+    if unknown is not None:
+        return f"whether it helped could not be told: {unknown.summary}"
+    wrong = [one for one in found if one.outcome == "fail" or one.explained_by]
     were = sum(1 for one in before.findings if one.condition == condition and one.outcome == "fail")
-    mended = sum(1 for one in done if one.fix.finding.condition == condition)
-    if len(wrong) > max(0, were - mended):
-        return f"a second look still says: {wrong[0].summary}"
-    return ""
+    return f"a second look still says: {wrong[0].summary}" if len(wrong) > max(0, were - mended) else ""

@@ -14,20 +14,18 @@ from .records import Run
 FIX_SCHEMA = "hfdoctor.fix/1"
 UNDO_SCHEMA = "hfdoctor.undo/1"
 
-Outcome = Literal["planned", "fixed", "cured", "failed", "not-held", "refused", "declined", "by-hand", "nothing"]
-
-#: outcome -> what it means
-OUTCOMES: dict[str, str] = {
-    "planned": "shown, not done (--dry-run)",
-    "fixed": "done, and a second look finds nothing wrong any more",
-    "cured": "not needed any more: another fix of this run cured it, too",
-    "failed": "tried and taken back: everything is as it was",
-    "not-held": "done, but a second look still finds it",
-    "refused": "cannot be done here",
-    "declined": "the person did not want it",
-    "by-hand": "hfdoctor cannot do it: a person has to",
-    "nothing": "not found on this machine",
-}
+Outcome = Literal[
+    "planned",  # shown, not done (--dry-run)
+    "fixed",  # done, and a second look finds nothing wrong any more
+    "cured",  # not needed any more: another fix of this run cured it, too
+    "failed",  # tried and taken back: everything is as it was
+    "not-held",  # done, but a second look still finds it, or cannot tell
+    "refused",  # cannot be done here
+    "declined",  # the person did not want it
+    "by-hand",  # hfdoctor cannot do it: a person has to
+    "nothing",  # was named and is not found on this machine
+    "unknown",  # was named, and whether it is there could not be told
+]
 
 
 class ChoiceLine(msgspec.Struct, omit_defaults=True):
@@ -76,7 +74,7 @@ class FixReport(msgspec.Struct):
 class Undone(msgspec.Struct, omit_defaults=True):
     """One fix of the journal: when it was made, what undoing it changes, and where it stands or what became of it.
 
-    ``outcome``: done, cut-short, undone, rolled-back, forgotten, planned (--dry-run), declined.
+    ``outcome``: a state of ``records.Run``, planned (--dry-run) or declined.
     """
 
     fix: int
@@ -134,8 +132,8 @@ def fixed(fix: Fix, outcome: Outcome, reason: str = "", chosen: Choice | None = 
 
 
 def exit_code(lines: list[Fixed]) -> int:
-    """0 all is well, 1 something that was asked for remains, 3 a fix failed or did not hold."""
+    """0 all is well, 1 something that was asked for remains, 3 a fix failed, did not hold, or nobody can tell."""
     outcomes = {line.outcome for line in lines}
-    if outcomes & {"failed", "not-held"}:
+    if outcomes & {"failed", "not-held", "unknown"}:
         return 3
     return 1 if outcomes & {"planned", "refused", "declined", "by-hand"} else 0

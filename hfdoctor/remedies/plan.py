@@ -10,7 +10,7 @@ import msgspec
 
 from ..conditions.install_commands import together
 from ..conditions.model import Finding, RemedyStep
-from ..conditions.ways import automatic, change_of, ways
+from ..conditions.ways import as_first, automatic, change_of, ways
 from ..facts.snapshot import Snapshot
 from .action import Needs, NothingToDo, Refused, Workplace
 from .kinds.registered import Kind, prepare
@@ -52,6 +52,15 @@ class Fix(msgspec.Struct):
 
     finding: Finding
     choices: list[Choice]
+
+    def first(self) -> Choice | None:
+        """The way that is taken unasked: the first that can be gone, unless one before it is all done already."""
+        for choice in self.choices:
+            if choice.actions:
+                return choice
+            if choice.nothing:
+                return None
+        return None
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -117,8 +126,5 @@ def _choice(way: Sequence[RemedyStep], snapshot: Snapshot, person: Person) -> Ch
 
 
 def title(way: Sequence[RemedyStep]) -> str:
-    """The words of the first step; an alternative's "or" belongs to the list it stood in."""
-    text = next((step.text for step in way if step.text), "")
-    for start in ("or, ", "or "):
-        text = text.removeprefix(start)
-    return text
+    """The words of the first step that has any."""
+    return as_first(next((step.text for step in way if step.text), ""))

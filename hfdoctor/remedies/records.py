@@ -62,6 +62,13 @@ class Run(msgspec.Struct):
         return not self.how
 
     @property
+    def state(self) -> str:
+        """Where it stands, in a word: done, cut-short, undone, rolled-back, forgotten."""
+        if self.open:
+            return "cut-short"
+        return "forgotten" if self.forgotten and self.how == "done" else self.how
+
+    @property
     def standing(self) -> list[int]:
         """The actions that were begun and not taken back, the last one first."""
         return sorted(self.started - self.undone, reverse=True)

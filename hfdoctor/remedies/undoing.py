@@ -99,6 +99,12 @@ def undo(journal: Journal, runs: Sequence[Run], progress: Progress = quiet, *, f
     return take_back_all(journal, runs, progress, force=force)
 
 
+def still_to_do(runs: Sequence[Run]) -> list[str]:
+    """What the person has to do now that ``runs`` are taken back, as sentences."""
+    actions = (action for run in runs for action in run.begin.actions)
+    return list(dict.fromkeys(words for action in actions for words in action.still_to_do(undone=True)))
+
+
 def forget(journal: Journal, run: Run) -> None:
     """Give up what is kept only to undo ``run`` (quarantine, copies); it cannot be undone afterwards.
 

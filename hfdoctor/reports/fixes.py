@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..conditions.model import RemedyStep
 from ..conditions.room import size
+from ..conditions.ways import as_first
 from ..remedies.action import Difference, Needs
 from ..remedies.outcome import ChoiceLine, Fixed, Undone
 from .commands import command_line
@@ -17,12 +18,12 @@ PAD = " " * INDENT
 
 #: outcome -> how a line about it begins
 HEADS = {
-    "planned": "planned",
     "fixed": "fixed",
     "cured": "cured",
     "failed": "failed",
     "not-held": "failed",
     "refused": "refused",
+    "unknown": "unknown",
     "declined": "left",
     "by-hand": "by hand",
 }
@@ -54,7 +55,7 @@ def hand_lines(steps: Sequence[RemedyStep], width: int, *, windows: bool, automa
     lines: list[str] = []
     for number, step in enumerate(steps, 1):
         who = " (as administrator)" if step.administrator else ""
-        text = step.text.removeprefix("or, ").removeprefix("or ") if number == 1 else step.text
+        text = as_first(step.text) if number == 1 else step.text
         head = "you: " if automatic else f"{chr(96 + number)}. " if len(steps) > 1 else ""
         if text:
             lines += _wrap(
@@ -98,10 +99,10 @@ def outcome_lines(line: Fixed, width: int) -> list[str]:
     return lines
 
 
-def undo_lines(number: int, condition: str, changes: Sequence[Difference], width: int) -> list[str]:
-    """What taking fix ``number`` back would change."""
-    lines = [f"fix {number}".ljust(INDENT) + condition]
-    for change in changes:
+def undo_lines(line: Undone, width: int) -> list[str]:
+    """What taking a fix back would change."""
+    lines = [f"fix {line.fix}".ljust(INDENT) + line.condition]
+    for change in line.changes:
         lines += _wrap(change_line(change), width, hang=2)
     return lines
 

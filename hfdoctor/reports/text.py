@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from ..conditions.model import Finding, RemedyStep, Report, TargetLine
-from ..conditions.ways import fixable, ways
+from ..conditions.ways import as_first, fixable, ways
 from ..facts.snapshot import Snapshot
 from .commands import command_line
 
@@ -148,7 +148,7 @@ def _next(
     for step in shown:
         who = " (as administrator)" if step.administrator else ""
         # a first step that is worded as an alternative has lost the one before it: it did not apply here
-        text = step.text.removeprefix("or, ").removeprefix("or ") if step is steps[0] else step.text
+        text = as_first(step.text) if step is steps[0] else step.text
         if not step.argv:
             lines += _wrap(f"{first} {text}{who}" if step is steps[0] else f"{text}{who}", width)
             continue

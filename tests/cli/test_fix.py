@@ -239,7 +239,7 @@ def test_by_hand_is_looked_at_again(patient: Patient, few_files: None) -> None:
     code, shown = at_a_terminal(
         words, [("[n]:", "1\r"), ("[y/N]:", "y\r")], environ=patient.environ, cwd=patient.folder
     )
-    assert code == 1 and "by hand" in shown and "a second look says" in " ".join(shown.split())
+    assert code == 1 and "by hand" in shown and "a second look still says" in " ".join(shown.split())
 
 
 @pytest.fixture
@@ -257,8 +257,10 @@ def test_a_no_to_windows_question_brings_the_other_ways(monkeypatch: pytest.Monk
     import msgspec
 
     from hfdoctor.cli import fixing
+    from hfdoctor.cli.telling import Teller
     from hfdoctor.conditions.engine import diagnose
     from hfdoctor.remedies.action import Needs
+    from hfdoctor.remedies.afresh import Look
     from hfdoctor.remedies.outcome import Fixed, fixed
     from hfdoctor.remedies.plan import Choice, Fix, Person
     from tests import recorded
@@ -271,7 +273,7 @@ def test_a_no_to_windows_question_brings_the_other_ways(monkeypatch: pytest.Monk
     finding = report.failed()[0]
     first, second = AsksWindows("the registry", True), Choice("a short environment", True)
     fix = Fix(finding, [first, second])
-    session = fixing.Session(None, False, False, 60.0, "text", False, True)
+    session = fixing.Session(Look(), Teller("text", False))
     did: list[str] = []
 
     def ask(self: Any, findings: Any, snapshot: Any, person: Any, appetite: Any, lines: list[Fixed]) -> Any:

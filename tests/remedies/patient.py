@@ -16,7 +16,7 @@ from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.remedies.action import quiet
 from hfdoctor.remedies.engine import take_back
 from hfdoctor.remedies.journal import Journal
-from hfdoctor.remedies.mending import Mending, Wanted, wanted
+from hfdoctor.remedies.mending import Mending, Wanted
 from hfdoctor.remedies.mending import Patient as Eyes
 from hfdoctor.remedies.outcome import Fixed
 from hfdoctor.remedies.place import state_folder
@@ -112,7 +112,7 @@ class Patient(Room):
             fix = plan_finding(finding, snapshot, self.person, appetite)
             choice = next((one for one in fix.choices if one.actions), None)
             assert choice is not None, (finding.condition, [(one.text, one.refused) for one in fix.choices])
-            chosen.append(wanted(fix, choice))
+            chosen.append(Wanted(fix, choice))
         assert {one.fix.finding.condition for one in chosen} == set(conditions)
         with Journal(state_folder()).locked() as journal:
             eyes = Eyes(lambda environ, target: self.look(environ, target), self.target or str(self.env))

@@ -15,7 +15,7 @@ from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.remedies.action import Refused, quiet
 from hfdoctor.remedies.engine import begin
 from hfdoctor.remedies.journal import Journal, Record
-from hfdoctor.remedies.mending import Mending, Patient, Wanted, wanted
+from hfdoctor.remedies.mending import Mending, Patient, Wanted
 from hfdoctor.remedies.plan import Appetite, Choice, Fix, Person, plan_finding
 from tests import recorded
 
@@ -69,7 +69,7 @@ class Machine:
 
     def plan(self, one: Finding) -> Wanted:
         fix = plan_finding(one, Snapshot(), self.person, Appetite(first=True))
-        return wanted(fix, next(choice for choice in fix.choices if choice.actions))
+        return Wanted(fix, next(choice for choice in fix.choices if choice.actions))
 
     def mend(self, *asked: Wanted, yes: bool = True) -> None:
         def confirm(fix: Fix, choice: Choice) -> bool:

@@ -177,9 +177,9 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         """The new environment: the old one is as it was."""
         return self.folder
 
-    def still_to_do(self) -> list[str]:
+    def still_to_do(self, *, undone: bool = False) -> list[str]:
         """A new environment is used only by who starts its Python."""
-        return [f"use {self.interpreter} from now on (activate it, or choose it in your editor)"]
+        return [] if undone else [f"use {self.interpreter} from now on (activate it, or choose it in your editor)"]
 
     def _listed(self) -> list[_Made] | None:
         try:

@@ -227,9 +227,9 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.manifest)
 
-    def still_to_do(self) -> list[str]:
-        """What runs already has the old packages loaded."""
-        return [f"restart what runs with {self.python} (notebooks, servers): it still has the old packages loaded"]
+    def still_to_do(self, *, undone: bool = False) -> list[str]:
+        """What runs already has the packages loaded that were there when it was started."""
+        return [f"restart what runs with {self.python} (notebooks, servers): it has the other packages loaded"]
 
     def _site(self) -> Site:
         return Site(tuple(self.roots), tuple(self.libraries), self.data, self.scripts, self.scripts_below)

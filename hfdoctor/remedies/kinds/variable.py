@@ -126,8 +126,10 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
             after[self.name] = self.new
         return after
 
-    def still_to_do(self) -> list[str]:
+    def still_to_do(self, *, undone: bool = False) -> list[str]:
         """Programs that run already keep the value they were started with."""
+        if undone:
+            return ["open a new terminal, and start editors and notebook servers anew from there"]
         words = [f"open a new terminal, or type: {self.again}"]
         if self.passed_over_by:
             words.append(

@@ -73,11 +73,9 @@ class WindowsVariableAction(Action, tag_field="kind", tag="windows-variable"):
             after[self.name] = self.value
         return after
 
-    def still_to_do(self) -> list[str]:
+    def still_to_do(self, *, undone: bool = False) -> list[str]:
         """Programs that run keep what they have."""
-        return [
-            f"Open a new terminal, and start your editor anew: programs that run keep the old value of {self.name}."
-        ]
+        return [f"open a new terminal, and start your editor anew: programs that run keep the old value of {self.name}"]
 
     def _difference(self, one: RegistryAction, old: Stored | None, new: Stored | None) -> Difference:
         whose = "environment variable" if one.key == PERSON else "environment variable of the computer"
