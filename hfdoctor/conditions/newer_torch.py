@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..facts.snapshot import Snapshot
 from .install_steps import install, install_like
 from .model import Plain, Step
-from .reinstall import TORCH_INDEX, torch_index
+from .reinstall import torch_index, variant_index
 from .torch_choice import TOGETHER, python_tag, releases_for
 from .torch_wanted import Nothing, wanted_build
 
@@ -36,7 +36,7 @@ def newer_torch(s: Snapshot, least: str = "", *, told: str = "", says: str = "ne
     if isinstance(answer, Nothing) or answer.choice.release not in releases_for(python_tag(s), least):
         return None
     wanted[0] = f"torch=={answer.choice.release}"
-    index = [] if answer.plain else ["--index-url", TORCH_INDEX + answer.choice.variant]
+    index = [] if answer.plain else ["--index-url", variant_index(answer.choice.variant)]
     return Step(install(s, wanted, *index), says, fields, network=True)
 
 

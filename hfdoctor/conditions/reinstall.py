@@ -51,13 +51,18 @@ def python_of(s: Snapshot) -> str:
     return chosen.python if chosen else "python"
 
 
+def variant_index(variant: str) -> str:
+    """The index of the builds of one variant (``cpu``, ``cu126``)."""
+    return TORCH_INDEX + variant
+
+
 def torch_index(version: str) -> list[str]:
     """The ``--index-url`` of the builds that go with torch ``version`` (``+cpu``, ``+cu126``); none for the others."""
     build = re.search(_BUILD, version)
     if build is None:
         return []
     nightly = "nightly/" if re.search(_NIGHTLY, version) else ""
-    return ["--index-url", TORCH_INDEX + nightly + build[1]]
+    return ["--index-url", variant_index(nightly + build[1])]
 
 
 def reinstall(s: Snapshot, entry: Distribution, *, over: bool = False, asked: str = "") -> list[Step]:

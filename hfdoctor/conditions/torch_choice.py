@@ -10,7 +10,7 @@ from ..binaries.targets import runs_on
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
 from .model import Plain, Step
-from .reinstall import TORCH_INDEX, python_of
+from .reinstall import python_of, variant_index
 from .torch_gpu import capability_of, driver_cuda, numbers
 
 #: what comes in a build for each CUDA, too, and must be changed together with torch
@@ -151,7 +151,7 @@ def from_index(s: Snapshot, variant: str, release: str = "") -> list[Step]:
     packages = [name for name in TOGETHER if name == "torch" or name in present]
     wanted = ["torch" + release, *packages[1:]]
     fields: dict[str, Plain] = {"packages": " and ".join(packages), "variant": variant}
-    index = ["--index-url", TORCH_INDEX + variant]
+    index = ["--index-url", variant_index(variant)]
     python = python_of(s)
     uv = s.target.pip.absent or (entry is not None and entry.installer.lower().startswith("uv"))
     start = ["uv", "pip"] if uv else [python, "-m", "pip"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..conditions.reinstall import TORCH_INDEX
+from ..conditions.reinstall import variant_index
 from ..conditions.torch_wanted import Kind, Nothing, wanted_build
 from ..facts.snapshot import Snapshot
 
@@ -44,5 +44,5 @@ def torch_build(snapshot: Snapshot, require: str = "") -> TorchBuild | NoBuild:
     if isinstance(answer, Nothing):
         return NoBuild(answer.because)
     choice = answer.choice
-    index = "" if answer.plain else TORCH_INDEX + choice.variant
+    index = "" if answer.plain else variant_index(choice.variant)
     return TorchBuild(answer.kind, choice.release, choice.variant, index, answer.because)

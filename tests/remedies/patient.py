@@ -158,7 +158,5 @@ def patient(
     with TwoIndexes(tmp_path / "wheels") as index:
         made = Patient(tmp_path, index, tmp_path_factory.getbasetemp() / "uv-cache")
         made.environ["XDG_STATE_HOME"] = os.environ["XDG_STATE_HOME"]
-        monkeypatch.setattr("hfdoctor.conditions.torch_choice.TORCH_INDEX", index.url.replace("simple", "whl/"))
         monkeypatch.setattr("hfdoctor.conditions.reinstall.TORCH_INDEX", index.url.replace("simple", "whl/"))
-        monkeypatch.setattr("hfdoctor.conditions.newer_torch.TORCH_INDEX", index.url.replace("simple", "whl/"))
         yield made
