@@ -151,6 +151,32 @@ def test_versions_that_nothing_points_at(tmp_path: Path) -> None:
 
 
 @posix_only
+@pytest.mark.parametrize("trouble", ["a branch that holds nothing", "a file for the branches"])
+def test_where_a_part_cannot_be_read_nothing_is_called_old(tmp_path: Path, trouble: str) -> None:
+    """Who knows what that part points at."""
+    repo = tmp_path / "models--ana--tiny"
+    revision(repo, "a" * 40, "12", 400)
+    revision(repo, "b" * 40, "13", 1)
+    assert [one.commits for one in scan_cache(str(tmp_path)).old_revisions] == [["a" * 40]]
+    if trouble == "a branch that holds nothing":
+        (repo / "refs").mkdir()
+        (repo / "refs" / "main").write_text("")
+    else:
+        (repo / "refs").write_text("")
+    assert scan_cache(str(tmp_path)).old_revisions == []
+
+
+@posix_only
+def test_a_link_in_another_form_uses_its_blob_too(tmp_path: Path) -> None:
+    repo = tmp_path / "models--ana--tiny"
+    revision(repo, "a" * 40, "12", 400)
+    revision(repo, "b" * 40, "3", 1)
+    (repo / "snapshots" / ("b" * 40) / "whole.txt").symlink_to(repo / "blobs" / "1")
+    (old,) = scan_cache(str(tmp_path)).old_revisions
+    assert [entry for entry in old.entries if "/blobs/" in entry] == [f"{repo.name}/blobs/2"]
+
+
+@posix_only
 def test_one_version_is_never_old(tmp_path: Path) -> None:
     revision(tmp_path / "models--ana--pinned", "a" * 40, "12", 10**7)
     assert scan_cache(str(tmp_path)).old_revisions == []

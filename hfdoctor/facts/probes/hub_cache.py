@@ -119,15 +119,16 @@ class _Scan:
                 if not os.path.isdir(inner):
                     self._trouble(name, "file-instead", inner)
                     parts.discard(part)
+                    repo.unread = True
                 else:
                     self._own_folder(inner)
         if "blobs" in parts:
             self._guard(name, path, lambda: self._blobs(repo, f"{path}{os.sep}blobs"))
-        if "snapshots" in parts:
-            self._guard(name, path, lambda: self._snapshots(repo, path, "trees" in parts))
-        if "refs" in parts:
-            self._guard(name, path, lambda: self._refs(repo, path))
-        if len(repo.commits) > 1 and not os.path.islink(path):
+        if "snapshots" in parts and not self._guard(name, path, lambda: self._snapshots(repo, path, "trees" in parts)):
+            repo.unread = True
+        if "refs" in parts and not self._guard(name, path, lambda: self._refs(repo, path)):
+            repo.unread = True
+        if len(repo.commits) > 1 and not repo.unread and not os.path.islink(path):
             from .hub_old import old_revisions
 
             old = old_revisions(path, repo.commits, repo.named, repo.used, repo.copied)
@@ -173,9 +174,10 @@ class _Scan:
             tree = self._tree(f"{path}{os.sep}trees{os.sep}{entry.name}.json") if has_trees else {}
             used = repo.used.setdefault(entry.name, set()) if len(found) > 1 else None
             before = self.health.blob_bytes
-            self._guard(
+            if not self._guard(
                 repo.name, entry.path, lambda at=entry.path, tree=tree, used=used: self._snapshot(repo, at, tree, used)
-            )
+            ):
+                repo.unread = True
             if not used:  # no links: all that was measured are copies
                 repo.copied[entry.name] = self.health.blob_bytes - before
 
@@ -210,8 +212,8 @@ class _Scan:
             to_blobs = f"..{os.sep}" * depth + f"blobs{os.sep}"
             cut = len(to_blobs)
             targets = link_targets(folder, linked)
-            if used is not None:
-                used.update([target[cut:] for target in targets])
+            if used is not None:  # by its last name: a link in another form uses its blob, too
+                used.update([target.rpartition(os.sep)[2] for target in targets])
             for name, target in zip(linked, targets, strict=True):
                 blob = target[cut:]
                 if target[:cut] != to_blobs or blob not in in_place:
@@ -281,6 +283,7 @@ class _Scan:
                 commit = opened.read(200)
             if not re.fullmatch(rb"[\w.-]{1,128}", commit):  # 40 hexadecimal digits at the hub itself
                 self._trouble(repo.name, "bad-ref", file)
+                repo.unread = True
                 continue
             repo.named.add(name := commit.decode())
             if name not in repo.commits and not os.path.isdir(f"{path}/.no_exist/{name}"):
@@ -346,13 +349,16 @@ class _Scan:
         else:
             self._trouble(repo, "unreadable", path)
 
-    def _guard(self, repo: str, path: str, work: object) -> None:
+    def _guard(self, repo: str, path: str, work: object) -> bool:
+        """Whether ``work`` came to its end."""
         try:
             work()  # type: ignore[operator]
         except FileNotFoundError:
-            return  # removed meanwhile
+            return False  # removed meanwhile
         except OSError as error:
             self._trouble(repo, "unreadable", error.filename if isinstance(error.filename, str) else path)
+            return False
+        return True
 
     def _trouble(
         self,

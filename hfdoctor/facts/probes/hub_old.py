@@ -10,8 +10,9 @@ from collections.abc import Mapping, Set
 from ..sections.hub import OldRevisions
 from .hub_layout import taken
 
-#: revisions and files of one repository that are asked for; one with more is judged by these
+#: a repository with more revisions is not judged
 MOST_REVISIONS = 200
+#: files of one repository that are measured
 MOST_FILES = 2_000
 #: above this the entries are not named one by one
 MOST_ENTRIES = 400
@@ -21,21 +22,23 @@ _PLAIN = re.compile(r"[\w-][\w.-]*", re.ASCII)
 def old_revisions(
     path: str, commits: Set[str], named: Set[str], used: Mapping[str, Set[str]], copied: Mapping[str, int]
 ) -> OldRevisions | None:
-    """Those of ``commits`` that are not ``named`` by a ref and not the newest; None if there is none.
+    """Those of ``commits`` that are not ``named`` by a ref and not the newest; None if there is none, or too many.
 
     ``path`` is the repository's folder, ``used`` the names of the blobs that each links to, ``copied`` the bytes of
     one that has no links. A file that lies in the store shared by all repositories counts as nothing.
     """
+    if len(commits) > MOST_REVISIONS:
+        return None
     folder = f"{path}{os.sep}snapshots{os.sep}"
     times: dict[str, float] = {}
-    for commit in sorted(commits)[:MOST_REVISIONS]:
+    for commit in sorted(commits):
         try:
             found = os.lstat(folder + commit)
         except OSError:
             continue
         if stat.S_ISDIR(found.st_mode) and _PLAIN.fullmatch(commit):
             times[commit] = found.st_mtime
-    if len(commits) > MOST_REVISIONS or not times:
+    if not times:
         return None
     newest = max(times, key=lambda commit: times[commit])
     old = sorted(commit for commit in times if commit not in named and commit != newest)

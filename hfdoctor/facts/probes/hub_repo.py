@@ -23,6 +23,8 @@ class Repo:
         self.blobs: set[str] = set()
         self.links: set[str] = set()
         self.commits: set[str] = set()
+        #: a part of it could not be read, so that nobody can tell what is not used any more
+        self.unread = False
         #: commits that a branch or tag points at
         self.named: set[str] = set()
         #: by commit: names of the blobs that its links lead to; bytes of one that has copies only
