@@ -11,13 +11,14 @@ from .action import Action
 
 def shared(first: Sequence[Action], second: Sequence[Action]) -> str:
     """Something that both change, "" if there is none; a folder is shared with all that is in it."""
-    for one in (what for action in first for what in action.stands_on()):
-        for other in (what for action in second for what in action.stands_on()):
-            if _within(one, other) or _within(other, one):
-                return one
+    others = [os.path.normcase(what) for action in second for what in action.stands_on()]
+    for what in (what for action in first for what in action.stands_on()):
+        one = os.path.normcase(what)
+        if any(_within(one, other) or _within(other, one) for other in others):
+            return what
     return ""
 
 
 def _within(inner: str, outer: str) -> bool:
-    inner, outer = os.path.normcase(inner), os.path.normcase(outer)
-    return inner == outer or (Path(outer).is_absolute() and inner.startswith(outer.rstrip(os.sep) + os.sep))
+    """Whether ``inner`` is ``outer`` or, if that is a path, something below it."""
+    return inner == outer or (inner.startswith(outer.rstrip(os.sep) + os.sep) and Path(outer).is_absolute())
