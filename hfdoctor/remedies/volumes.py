@@ -1,11 +1,11 @@
-"""Which volume a place is on, and how much it can take."""
+"""Which volume a place is on, and what that lets be done on it."""
 
 from __future__ import annotations
 
 import os
 from typing import NamedTuple
 
-from ..facts.probes.filesystems import mount_of, mounts, space_of
+from ..facts.probes.filesystems import Mount, mount_of, mounts
 from .path_text import long_path
 
 
@@ -27,10 +27,13 @@ class Manners(NamedTuple):
     runs: bool
 
 
-def volume_of(folder: str) -> Volume:
-    """Of an existing folder, without links in its path. Raises OSError."""
+def volume_of(folder: str, table: list[Mount] | None = None) -> Volume:
+    """Of an existing folder, without links in its path. Raises OSError.
+
+    ``table`` is what ``mounts`` told just before: it need not be read again for each of many folders.
+    """
     device = os.lstat(long_path(folder)).st_dev
-    if os.name == "posix" and (mount := mount_of(folder, mounts())) is not None:
+    if os.name == "posix" and (mount := mount_of(folder, mounts() if table is None else table)) is not None:
         return Volume(device, mount.point)
     at = folder
     while not os.path.ismount(at):
@@ -55,19 +58,6 @@ def manners_of(folder: str) -> Manners:
         return Manners(False, True)
     flags = os.statvfs(folder).f_flag
     return Manners(bool(flags & os.ST_RDONLY), not flags & getattr(os, "ST_NOEXEC", 0))
-
-
-class Room(NamedTuple):
-    """What this user may still use: bytes, and files (None: as many as fit)."""
-
-    bytes: int | None
-    files: int | None
-
-
-def room_of(folder: str) -> Room:
-    """Of the volume of an existing folder; ``bytes`` None where it does not say. Raises OSError."""
-    space = space_of(long_path(folder)).maybe()
-    return Room(space.free, space.inodes_free) if space is not None else Room(None, None)
 
 
 def block_size(folder: str) -> int:

@@ -7,12 +7,14 @@ import stat
 from typing import NamedTuple
 
 from ..conditions.room import size
+from ..facts.probes.filesystems import space_of
+from ..facts.probes.hub_layout import taken
 from .action import Refused
 from .anchored import Folder, is_folder
 from .copying import refuse_uncopiable
 from .path_text import long_path, shown
 from .trees import Size, size_of, walk
-from .volumes import block_size, manners_of, room_of
+from .volumes import block_size, manners_of
 
 #: bytes that stay free beside a copy, at least; and its hundredth
 _MARGIN = 16 * 2**20
@@ -36,7 +38,7 @@ def weigh(folder: Folder, name: str, target: str | None) -> Weight:
         return Weight(size_of(folder, name), 0)
     block = block_size(target)
     device = folder.look(name).st_dev
-    total, entries, taken, programs = 0, 0, 0, False
+    total, entries, copied, programs = 0, 0, 0, False
     seen: set[tuple[int, int]] = set()
     for met in walk(folder, name):
         found = met.found
@@ -51,14 +53,13 @@ def weigh(folder: Folder, name: str, target: str | None) -> Weight:
                 continue
             seen.add(key)
             total += found.st_size
-            on_disk = min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)
-            taken += -(-on_disk // block) * block
+            copied += -(-taken(found) // block) * block
             programs = programs or bool(found.st_mode & 0o111 and os.name == "posix") or met.name.endswith(".so")
         else:
-            taken += block
+            copied += block
         if is_folder(found) and not _may_remove_in(found, where):
             raise Refused(f"{shown(where)} may not be changed by you, so that it could not be removed after the move")
-    return Weight(Size(total, entries), taken, programs)
+    return Weight(Size(total, entries), copied, programs)
 
 
 def _closed(found: os.stat_result, where: str) -> bool:
@@ -85,14 +86,16 @@ def refuse_volume(folder: str, weight: Weight) -> None:
 
 def refuse_no_room(folder: str, weight: Weight) -> None:
     """Raises Refused, naming both numbers, if the copy does not fit on the volume of ``folder``. OSError."""
-    room = room_of(long_path(folder))
+    space = space_of(long_path(folder)).maybe()
+    if space is None:
+        return  # it does not say: the copy will tell
     needed = weight.copy_bytes + max(_MARGIN, weight.copy_bytes // 100)
-    if room.bytes is not None and room.bytes < needed:
+    if space.free < needed:
         raise Refused(
-            f"the move needs {size(needed)} on the volume of {shown(folder)}, which has {size(room.bytes)} left"
+            f"the move needs {size(needed)} on the volume of {shown(folder)}, which has {size(space.free)} left"
         )
-    files = weight.size.entries + _FILES_MARGIN
-    if room.files is not None and room.files < files:
+    files, left = weight.size.entries + _FILES_MARGIN, space.inodes_free
+    if left is not None and left < files:
         raise Refused(
-            f"the move needs {files:,} inodes (files) on the volume of {shown(folder)}, which has {room.files:,} left"
+            f"the move needs {files:,} inodes (files) on the volume of {shown(folder)}, which has {left:,} left"
         )

@@ -10,13 +10,12 @@ from ..legible import legible
 from ..sections.storage import Volume
 from .filesystems import space_of
 from .filesystems_windows import filesystem_of
+from .volumes import WORTH_NAMING
 
 #: what GetDriveType calls a drive that is neither pulled out nor elsewhere
 _FIXED = 3
 #: file systems that hold links and large files
 _KINDS = ("NTFS", "REFS")
-#: bytes; a drive with less free is no way out
-_WORTH_NAMING = 10**9
 
 
 def fixed_drives(home: str) -> list[Volume]:
@@ -32,7 +31,7 @@ def fixed_drives(home: str) -> list[Volume]:
             filesystem, space = filesystem_of(root).need(), space_of(root).need()
         except Exception:  # a drive without a volume that can be read
             continue
-        if filesystem.read_only or filesystem.kind.upper() not in _KINDS or space.free < _WORTH_NAMING:
+        if filesystem.read_only or filesystem.kind.upper() not in _KINDS or space.free < WORTH_NAMING:
             continue
         folder = home if home[:3].upper() == root else root if _may_make_folders(root) else ""
         if folder and legible(folder) == folder:
