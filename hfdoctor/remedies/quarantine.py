@@ -9,6 +9,7 @@ import stat
 
 import msgspec
 
+from ..facts.probes.filesystems import mounts
 from .action import Refused, Workplace
 from .anchored import Folder, Identity, identity, make_way, open_folder
 from .path_text import long_path, read_back, shown, written
@@ -35,14 +36,15 @@ def spots_for(path: str, place: Workplace) -> list[Spot]:
     """Where the thing at ``path`` (from ``bounds.located``) may go, best first. Raises OSError, Refused."""
     parent = os.path.dirname(path)
     own = hashlib.blake2b(written(path).encode(), digest_size=4).hexdigest()
-    volume = volume_of(parent)
+    table = mounts()
+    volume = volume_of(parent, table)
     spots = []
     start, names = _nearest(place.folder / "quarantine" / own)
-    if volume_of(start) == volume:
+    if volume_of(start, table) == volume:
         spots.append(_spot(start, names))
     tops = []
     at = parent
-    while volume_of(at) == volume:
+    while volume_of(at, table) == volume:
         if _ours(at):
             tops.append(at)
         if os.path.dirname(at) == at:
@@ -96,7 +98,17 @@ def put(spots: list[Spot], parent: Folder, name: str, *, under: str = "") -> Non
             folder.sync()
             parent.sync()
         return
-    raise Refused(f"no folder on the volume of {shown(parent.of(name))} can keep it for an undo: {why}")
+    because = f": {why}" if why else ""
+    raise Refused(f"no folder on the volume of {shown(parent.of(name))} can keep it for an undo{because}")
+
+
+def displace(spots: list[Spot], path: str) -> None:
+    """Put away what somebody put at ``path`` since, where an undo is insisted on. Raises OSError, Refused."""
+    with open_folder(os.path.dirname(path)) as parent:
+        number = 1
+        while holder(spots, f"instead-{number}") is not None:
+            number += 1
+        put(spots, parent, os.path.basename(path), under=f"instead-{number}")
 
 
 def _made(spot: Spot, under: str) -> Folder:

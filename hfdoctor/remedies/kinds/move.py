@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 
 from ...conditions.changes import TreeMove
 from ...conditions.room import size
 from .. import quarantine
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
-from ..anchored import Identity, identity, is_folder, is_link, modes_of, open_folder, open_way
+from ..anchored import Identity, chain_of, identity, is_folder, is_link, modes_of, open_folder, open_way
 from ..bounds import located, refuse_both, refuse_what_must_stay
 from ..path_text import long_path, read_back, shown, written
 from ..transfer import Transfer
@@ -84,8 +85,6 @@ class MoveAction(Action, tag_field="kind", tag="move"):
         return [*self.destination_modes, *[0o700 | (self.destination_modes[-1] & 0o055)] * missing]
 
     def _to_chain(self) -> list[str]:
-        from ..anchored import chain_of
-
         return chain_of(os.path.dirname(self._to))
 
     def _made(self) -> list[str]:
@@ -193,7 +192,7 @@ class MoveAction(Action, tag_field="kind", tag="move"):
                 raise Refused(f"{shown(self.destination)} is gone: it cannot be moved back")
             if seen.state in ("after", "other"):
                 if seen.state == "other":
-                    self._displace()
+                    quarantine.displace(self.spots, self._from)
                 self._rename(self._to, self._from, self.source_modes)
         else:
             self._bring_back(progress, force)
@@ -215,7 +214,7 @@ class MoveAction(Action, tag_field="kind", tag="move"):
                 if _stands(self._from):
                     if not force:
                         raise Refused(f"something new stands at {shown(self.source)}: move it away first")
-                    self._displace()
+                    quarantine.displace(self.spots, self._from)
         try:
             if back.mark.phase in ("", "copying"):
                 back.drop_part()
@@ -230,13 +229,6 @@ class MoveAction(Action, tag_field="kind", tag="move"):
             raise
         there.unmark()
         back.unmark()
-
-    def _displace(self) -> None:
-        with open_folder(os.path.dirname(self._from)) as parent:
-            number = 1
-            while quarantine.holder(self.spots, f"instead-{number}") is not None:
-                number += 1
-            quarantine.put(self.spots, parent, os.path.basename(self._from), under=f"instead-{number}")
 
     def _tidy(self) -> None:
         """What stood where the tree went: the empty folder, or none of the folders above."""
@@ -337,8 +329,6 @@ def _spots(source: str, place: Workplace) -> list[quarantine.Spot]:
 
 def _empty_there(destination: str) -> int:
     """The rights of an empty folder at the destination, -1 if nothing is there. Raises Refused for anything else."""
-    import stat
-
     try:
         found = os.lstat(long_path(destination))
     except FileNotFoundError:

@@ -101,7 +101,7 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
             if parent.find(self._name) is not None:
                 if not force:
                     raise Refused(f"something new stands at {shown(self.path)}: move it away first")
-                self._displace()
+                quarantine.displace(self.spots, self._plain)
             kept = quarantine.entered(spot)
             if kept is None:
                 raise Refused(f"{shown(self.path)} is not in the quarantine any more: it cannot be put back")
@@ -113,13 +113,6 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
                 parent.sync()
                 kept.sync()
         quarantine.tidy(self.spots)
-
-    def _displace(self) -> None:
-        with open_folder(os.path.dirname(self._plain)) as parent:
-            number = 1
-            while quarantine.holder(self.spots, f"instead-{number}") is not None:
-                number += 1
-            quarantine.put(self.spots, parent, self._name, under=f"instead-{number}")
 
     def keeps(self) -> int:
         """All of it."""
