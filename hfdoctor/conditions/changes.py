@@ -61,11 +61,15 @@ class PackageChange(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="
 
 
 class NewEnvironment(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="environment"):
-    """A virtual environment made by ``python`` in ``folder``, which does not exist yet, with ``packages`` in it."""
+    """A virtual environment made by ``python`` in ``folder``, which does not exist yet, with ``packages`` in it.
+
+    ``extra_index`` is asked for them beside the one that pip (or uv) is set up to ask.
+    """
 
     python: str
     folder: str
     packages: tuple[str, ...] = ()
+    extra_index: str = ""
 
 
 class GitChange(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="git"):

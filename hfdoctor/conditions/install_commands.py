@@ -71,9 +71,12 @@ def together(changes: Sequence[Change]) -> list[Change]:
             isinstance(change, PackageChange)
             and isinstance(last, NewEnvironment)
             and _inside(change.python, last.folder)
-            and change == PackageChange(change.python, change.install)  # it takes no options along
+            # it takes no other option along, and one index for all
+            and change == PackageChange(change.python, change.install, extra_index=change.extra_index)
+            and (not last.packages or last.extra_index == change.extra_index)
         ):
-            found[-1] = NewEnvironment(last.python, last.folder, (*last.packages, *change.install))
+            packages = (*last.packages, *change.install)
+            found[-1] = NewEnvironment(last.python, last.folder, packages, change.extra_index)
         elif isinstance(change, PackageChange) and isinstance(last, PackageChange) and _one(last, change):
             found[-1] = PackageChange(
                 change.python,

@@ -8,6 +8,8 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from ..facts.sections.target import START_TROUBLES, Start
 from ..facts.snapshot import Snapshot
+from .first_torch import WORDS as FIRST_WORDS
+from .first_torch import with_packages
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
 
 # -- the interpreter does not start ------------------------------------------------------------------------------------
@@ -198,12 +200,10 @@ def _externally_managed(s: Snapshot, goal: Goal) -> Verdict:
     fields: dict[str, Plain] = {"packages": " and ".join(missing), "python": python, "marker": marker}
     windows = s.windows is not None
     inside = ".venv\\Scripts\\python.exe" if windows else ".venv/bin/python"
-    steps = [
-        Step([python, "-m", "venv", ".venv"], "make_venv"),
-        Step([inside, "-m", "pip", "install", *missing], "install_there", network=True),
-    ]
+    make = [Step([python, "-m", "venv", ".venv"], "make_venv")]
     if marker.startswith("/usr/lib/"):
-        steps.insert(1, Step(says="debian_venv"))
+        make.append(Step(says="debian_venv"))
+    steps = with_packages(s, make, inside, missing)
     clue = Clue(s.target.externally_managed, marker, "marker_is", fields)
     return Fail("wrong", "error", "derived", [clue], fields, Treatment("confirm", steps))
 
@@ -222,7 +222,7 @@ EXTERNALLY_MANAGED = Condition(
     id="externally-managed",
     family="python",
     title="The system manages this Python, and pip refuses to install into it",
-    reads=("target", "packages", "settings"),
+    reads=("target", "packages", "settings", "gpu", "machine"),
     detect=_externally_managed,
     explained_by=("python-environment-moved",),  # it takes itself for the system's own interpreter then
     words={
@@ -232,7 +232,7 @@ EXTERNALLY_MANAGED = Condition(
         "marker_is": "{marker} says so",
         "make_venv": "make an environment of your own",
         "debian_venv": "if that fails on Debian or Ubuntu: sudo apt install python3-venv",
-        "install_there": "install there",
+        **FIRST_WORDS,
     },
 )
 

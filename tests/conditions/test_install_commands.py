@@ -100,11 +100,16 @@ def test_what_is_installed_into_a_new_environment_comes_with_it(python: str) -> 
 
 
 def test_the_index_of_what_is_installed_into_a_new_environment_is_not_lost() -> None:
-    made = [
-        NewEnvironment("/usr/bin/python3", ".venv"),
-        PackageChange(".venv/bin/python", ("torch",), index="https://x"),
-    ]
-    assert together(made) == made
+    new, inside = NewEnvironment("/usr/bin/python3", ".venv"), ".venv/bin/python"
+    alone = [new, PackageChange(inside, ("torch",), index="https://x")]
+    assert together(alone) == alone
+    beside = PackageChange(inside, ("torch",), extra_index="https://x")
+    both = NewEnvironment("/usr/bin/python3", ".venv", ("torch",), "https://x")
+    assert together([new, beside]) == [both]
+    later = PackageChange(inside, ("transformers",))
+    assert together([new, beside, later]) == [both, later]
+    with_it = NewEnvironment("/usr/bin/python3", ".venv", ("transformers",))
+    assert together([new, later, beside]) == [with_it, beside]
 
 
 def test_an_environment_beside_it_is_another() -> None:

@@ -15,10 +15,12 @@ from hfdoctor.remedies.kinds.environment import EnvironmentAction, prepare_envir
 from hfdoctor.remedies.kinds.registered import Kind
 from tests.thorough import MOMENTS
 
+from .index import Index
 from .killed import every_moment
 from .made import workplace
 from .package_room import Room, room
 from .tree_states import tree_state
+from .wheels import make_wheel
 
 __all__ = ["room"]
 pytestmark = [
@@ -27,9 +29,9 @@ pytestmark = [
 ]
 
 
-def prepare(room: Room, folder: str, *packages: str) -> EnvironmentAction:
+def prepare(room: Room, folder: str, *packages: str, extra_index: str = "") -> EnvironmentAction:
     place = workplace(room.folder, environ=room.environ)
-    change = NewEnvironment(str(room.python), folder, packages)
+    change = NewEnvironment(str(room.python), folder, packages, extra_index)
     action = msgspec.json.decode(msgspec.json.encode(prepare_environment(change, place)), type=Kind)
     assert isinstance(action, EnvironmentAction)
     action.__dict__["environ"] = dict(room.environ)
@@ -64,6 +66,22 @@ def test_it_is_made_and_taken_away(room: Room) -> None:
     assert action.look().state == "before"
     assert not (room.folder / "far").exists()
     action.undo(quiet)
+
+
+def test_another_index_is_asked_beside_the_persons_own(room: Room, tmp_path: Path) -> None:
+    with_wheels(room)
+    room.wheel("torchy", "2.0")
+    with Index(tmp_path / "pytorch") as pytorch:
+        make_wheel(pytorch.folder, "torchy", "2.0+cpu")
+        action = prepare(room, "new", "hub", "torchy==2.0+cpu", extra_index=pytorch.url)
+        assert action.describe()[1:3] == [
+            Difference("hub", "not installed there", "1.0"),
+            Difference("torchy", "not installed there", "2.0+cpu"),
+        ]
+        action.apply(quiet)
+    code = "import hub, torchy; print(torchy.__version__)"
+    said = subprocess.run([action.interpreter, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "2.0+cpu"
 
 
 def test_a_folder_that_is_there_is_left_alone(room: Room) -> None:

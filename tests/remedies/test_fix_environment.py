@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hfdoctor.facts.fact import absent
+from hfdoctor.facts.snapshot import Snapshot
+from hfdoctor.install.torch_build import TorchBuild, torch_build
+
 from .patient import Patient, patient
 from .tree_states import tree_state
 
@@ -43,12 +47,21 @@ def managed_python(folder: Path) -> Path:
     return program
 
 
+def without_gpu(snapshot: Snapshot) -> None:
+    snapshot.gpu.devices = absent("none")
+
+
 def test_an_environment_beside_the_systems_python(patient: Patient) -> None:
+    """Nothing that computes but the processor: torch comes from PyTorch's index, the rest from the person's own."""
     python = managed_python(patient.folder / "usr")
+    patient.besides = without_gpu
+    patient.target = str(python)
+    build = torch_build(patient.look()[0])
+    assert isinstance(build, TorchBuild)
     patient.make("tokenizers", "0.23.0")
     patient.transformers("5.23.0", "tokenizers")
-    patient.torch("2.15.0")
-    patient.target = str(python)
+    patient.torch(build.release)
+    patient.torch(f"{build.release}+cpu")
     (finding,) = (one for one in patient.failed() if one.condition == "externally-managed")
     assert "transformers and torch" in finding.summary
     before = tree_state(patient.folder / "usr")
@@ -62,7 +75,8 @@ def test_an_environment_beside_the_systems_python(patient: Patient) -> None:
         text=True,
         check=True,
     )
-    assert seen.stdout.strip() == "2.15.0"
+    assert seen.stdout.strip() == f"{build.release}+cpu"
+    assert "/whl/cpu/torch/" in patient.index.asked
     patient.undo_all()
     assert not made.exists()
     assert tree_state(patient.folder / "usr") == before

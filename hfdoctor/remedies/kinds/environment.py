@@ -43,13 +43,13 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
     folder: str
     parents: list[str]
     packages: list[Package]
-    asked: list[str]
     seed: bool
     marker: str
     listing: str
     tool: Literal["pip", "uv"]
     home: str
     cwd: str
+    extra_index: str = ""
     download_bytes: int = 0
 
     def describe(self) -> list[Difference]:
@@ -110,7 +110,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         from ..packages.uv import Failed, quiet_environ, run_uv
 
         environ = self._environ()
-        asked = source(environ, self.home, self.cwd, self.prefix, tool=self.tool)
+        asked = source(environ, self.home, self.cwd, self.prefix, tool=self.tool, extra_index=self.extra_index)
         variables = asked.over(quiet_environ(environ))
         cache = asked.cached(environ, self.home, os.path.join(self.folder, ".cache"))
         seed = ["--seed"] if self.seed else []
@@ -223,7 +223,7 @@ def prepare_environment(change: NewEnvironment, place: Workplace) -> Environment
     told = target.ask(change.python, place.environ)
     home, cwd = str(place.home), str(place.cwd)
     tool = ours.tool_at(told)
-    source = index.source(place.environ, home, cwd, told.prefix, tool=tool)
+    source = index.source(place.environ, home, cwd, told.prefix, tool=tool, extra_index=change.extra_index)
     packages: list[Package] = []
     size = 0
     if change.packages:
@@ -245,13 +245,13 @@ def prepare_environment(change: NewEnvironment, place: Workplace) -> Environment
         folder=folder,
         parents=parents,
         packages=packages,
-        asked=list(change.packages),
         seed=tool == "pip",
         marker=f".hfdoctor-{place.token}",
         listing=str(place.folder / "environment.json"),
         tool=source.tool,
         home=home,
         cwd=cwd,
+        extra_index=change.extra_index,
         download_bytes=size,
     )
     action.__dict__["environ"] = dict(place.environ)
