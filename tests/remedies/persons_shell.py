@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,13 +12,70 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hfdoctor.conditions.changes import VariableChange
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding
 from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.remedies.engine import begin as begin_run
 from hfdoctor.remedies.engine import carry_out, take_back
 from hfdoctor.remedies.journal import Journal
+from hfdoctor.remedies.kinds.variable import VariableAction, prepare_variable
 from hfdoctor.remedies.plan import Appetite, Choice, Person, plan_finding
+
+from .made import workplace
+
+BASHRC = b"# ~/.bashrc\n[ -z \"$PS1\" ] && return\nalias again='exec bash'\nexport HF_HOME='\"/data/hf\"'\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+def shell(name: str) -> str:
+    """The path of a shell; the test is skipped where it is not installed."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def fresh(home: Path, program: str, **environ: str) -> dict[str, str]:
+    """The variables that a program started from a new interactive shell has; ``environ`` is what it inherits."""
+    option = "-lic" if program == "dash" else "-ic"
+    ended = subprocess.run(
+        [shell(program), option, "env -0"],
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "PS1": "$ ", "TERM": "dumb", **environ},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        cwd=home,
+        timeout=60,
+    )
+    return dict(entry.split("=", 1) for entry in os.fsdecode(ended.stdout).split("\0") if "=" in entry)
+
+
+def tree(folder: Path) -> dict[str, tuple[int, str]]:
+    """All that is in a folder: kind and mode, and what it holds (its time is not: a file that is put back is new)."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        info = path.lstat()
+        holds = str(path.readlink()) if path.is_symlink() else ""
+        if path.is_file() and not path.is_symlink():
+            holds = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[str(path.relative_to(folder))] = (info.st_mode, holds)
+    return found
+
+
+def prepared(home: Path, name: str, value: str | None, program: str = "bash", **environ: str) -> VariableAction:
+    """The change of one variable, worked out for a person with this shell and these variables."""
+    place = workplace(home, environ={"SHELL": shell(program), **environ})
+    action = prepare_variable(VariableChange(name, value), place)
+    assert isinstance(action, VariableAction)
+    return action
+
 
 Look = Callable[[dict[str, str]], Snapshot]
 
@@ -35,23 +93,7 @@ class PersonAtShell(msgspec.Struct):
 
     def terminal(self) -> dict[str, str]:
         """The variables in a new terminal: what a program has that a real interactive bash starts."""
-        bash = shutil.which("bash")
-        if bash is None:
-            pytest.skip("bash is not installed")
-        ended = subprocess.run(
-            [bash, "-ic", "env -0"],
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "SHELL": bash, "TERM": "dumb"},
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            cwd=self.home,
-            timeout=60,
-        )
-        return dict(entry.split("=", 1) for entry in os.fsdecode(ended.stdout).split("\0") if "=" in entry)
-
-    def looks(self) -> dict[str, tuple[int, bytes]]:
-        """Every file of the home: its mode and what it holds."""
-        files = [path for path in sorted(self.home.rglob("*")) if path.is_file()]
-        return {str(path.relative_to(self.home)): (path.stat().st_mode, path.read_bytes()) for path in files}
+        return fresh(self.home, "bash", SHELL=shell("bash"))
 
     def findings(self, condition: str, environ: dict[str, str]) -> tuple[list[Finding], Snapshot]:
         """What is wrong about ``condition`` for a program with ``environ``; never a crash."""
@@ -72,7 +114,7 @@ class PersonAtShell(msgspec.Struct):
         Gone afterwards, by the same detector, in a really new terminal; nothing to do a second time, in the old
         terminal and in a new one; undone, every file is as before. Gives the variables of the new terminal.
         """
-        before, old = self.looks(), self.terminal()
+        before, old = tree(self.home), self.terminal()
         wrong, snapshot = self.findings(condition, old)
         finding = next(one for one in wrong if says in one.summary)
         choices = self.choices(finding, snapshot, old)
@@ -92,13 +134,13 @@ class PersonAtShell(msgspec.Struct):
             assert {name: new.get(name) for name in changed} == {name: told.get(name) for name in changed}
             assert changed
             assert not [one for one in self.findings(condition, new)[0] if one.summary == finding.summary]
-            after = self.looks()
+            after = tree(self.home)
             again, snapshot = self.findings(condition, old)
             for one in again:  # a second time in the terminal of the first
                 if one.summary == finding.summary:
                     assert not any(choice.actions for choice in self.choices(one, snapshot, old))
-            assert self.looks() == after
+            assert tree(self.home) == after
             take_back(journal, run)
-        assert self.looks() == before
+        assert tree(self.home) == before
         assert self.terminal() == old
         return new

@@ -20,7 +20,7 @@ from hfdoctor.remedies.engine import begin, carry_out, take_back
 from hfdoctor.remedies.journal import Journal
 from tests import recorded
 
-from .persons_shell import PersonAtShell
+from .persons_shell import PersonAtShell, tree
 
 pytestmark = [
     pytest.mark.allow_subprocess,
@@ -232,7 +232,7 @@ def test_a_file_in_the_place_of_the_cache_goes_into_quarantine(
 
 
 def _moved_away_and_back(person: PersonAtShell, condition: str, file: Path) -> None:
-    before, environ = person.looks(), person.terminal()
+    before, environ = tree(person.home), person.terminal()
     wrong, snapshot = person.findings(condition, environ)
     taken = next(choice for choice in person.choices(wrong[0], snapshot, environ) if choice.actions)
     journal = Journal(person.state)
@@ -243,7 +243,7 @@ def _moved_away_and_back(person: PersonAtShell, condition: str, file: Path) -> N
         assert not os.path.lexists(file)
         assert person.findings(condition, environ)[0] == []
         take_back(journal, run)
-    assert {name: held for name, held in person.looks().items() if "__pycache__" not in name} == before
+    assert {name: held for name, held in tree(person.home).items() if "__pycache__" not in name} == before
 
 
 def test_a_socks_proxy_gets_its_package_past_pip() -> None:

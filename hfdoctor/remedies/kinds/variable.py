@@ -56,7 +56,6 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
     name: str
     new: str | None
     old: str | None
-    shell: str
     file: str
     shown: str
     again: str
@@ -261,7 +260,6 @@ def _prepared(change: VariableChange, place: Workplace, start: StartFile, line: 
         name=change.name,
         new=change.value,
         old=_without_secrets(change.name, None if old is None else legible(old)),
-        shell=start.shell,
         file=file,
         shown=shown,
         again=start.read_again(shown),
