@@ -26,7 +26,11 @@ from .telling import Teller
 @click.option("--forget", type=click.IntRange(min=1), metavar="N", help="Give up what is kept for undoing fix N.")
 @click.option("--dry-run", is_flag=True, help="Show what would be taken back, and do nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Also where somebody else has changed the same thing since.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where somebody else has changed the same thing since, or (--forget) of a fix that was cut short.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--no-unicode", is_flag=True, help="Write ASCII only.")
 def command(
@@ -83,9 +87,10 @@ def _undo(
 ) -> int:
     """Show, ask, do. Raises NothingToDo, Refused."""
     if forget is not None:
-        run = undoing.named_fix(journal, str(forget))
-        tell.teller.say(f"Fix {run.number} ({run.begin.condition}) cannot be undone after this.")
-        if dry_run or not (yes or confirmed("Give up what is kept for undoing it?")):
+        run = undoing.fix_to_forget(journal, forget, force=force)
+        cut_short = " It was cut short: what it began stays as it is, and nothing is removed." if run.open else ""
+        tell.teller.say(f"Fix {run.number} ({run.begin.condition}) cannot be undone after this.{cut_short}")
+        if dry_run or not (yes or confirmed("Leave it so?" if cut_short else "Give up what is kept for undoing it?")):
             return tell.end([Undone.of(run, "planned" if dry_run else "declined", [])], dry_run=dry_run)
         undoing.forget(journal, run)
         return tell.end([Undone.of(run, "forgotten", [])])

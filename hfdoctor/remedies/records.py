@@ -64,9 +64,9 @@ class Run(msgspec.Struct):
     @property
     def state(self) -> str:
         """Where it stands, in a word: done, cut-short, undone, rolled-back, forgotten."""
-        if self.open:
-            return "cut-short"
-        return "forgotten" if self.forgotten and self.how == "done" else self.how
+        if self.forgotten and self.how in ("", "done"):
+            return "forgotten"
+        return self.how or "cut-short"
 
     @property
     def standing(self) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .action import Difference, NothingToDo, Progress, Refused, quiet
-from .engine import name, take_back_all
+from .engine import name, take_back_all, words_of
 from .journal import Journal, Record, Run
 from .standing import shared
 
@@ -105,26 +105,44 @@ def still_to_do(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(words for action in actions for words in action.still_to_do(undone=True)))
 
 
+def fix_to_forget(journal: Journal, number: int, *, force: bool = False) -> Run:
+    """The fix that ``undo --forget`` means: one that can be undone, or whose giving up was broken off.
+
+    Raises as ``named_fix``; Refused also for one that was cut short, unless ``force`` insists: its disk may be gone.
+    """
+    run = journal.runs.get(number)
+    if run is None or not run.forgotten:
+        run = named_fix(journal, str(number))
+    if run.open and not force:
+        raise Refused(
+            f"{name(run)} was cut short: hfdoctor undo {number} first (where that can never be, because a disk is gone "
+            f"for good, hfdoctor undo --forget {number} --force leaves what it began as it is)"
+        )
+    return run
+
+
 def forget(journal: Journal, run: Run) -> None:
     """Give up what is kept only to undo ``run`` (quarantine, copies); it cannot be undone afterwards.
 
-    May be called again after a kill. Raises Refused for a run that was cut short, whose copies may be all there is.
+    Of a run that was cut short nothing is removed, for its copies may be all there is: it only stays as it is. May be
+    called again after a kill. Raises Refused where not all could be removed.
     """
-    if run.open:
-        raise Refused(f"{name(run)} was cut short: hfdoctor undo {run.number} first")
     if not run.forgotten:
         journal.write(Record("forgotten", run=run.number))  # first: what has no copies must never be undone
-    for number in run.standing:
+    for number in run.standing if not run.open else ():
         try:
             run.begin.actions[number].forget()
-        except OSError as error:
-            raise Refused(f"what {name(run)} keeps could not all be given up: {error}") from None
+        except (Refused, OSError) as error:
+            raise Refused(
+                f"what {name(run)} keeps could not all be given up: {words_of(error)} "
+                f"(hfdoctor undo --forget {run.number} tries it again)"
+            ) from None
 
 
 def _undoable(run: Run) -> Run:
     """``run`` if it can be undone. Raises NothingToDo or Refused with the reason."""
     if run.forgotten:
-        raise Refused(f"{name(run)} cannot be undone: what was kept for that was given up")
+        raise Refused(f"{name(run)} cannot be undone: {'it' if run.open else 'what was kept for that'} was given up")
     if run.how in ("undone", "rolled-back"):
         raise NothingToDo(f"{name(run)} is {'undone' if run.how == 'undone' else 'taken back'} already")
     if not run.can_be_undone:

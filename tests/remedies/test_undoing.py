@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from hfdoctor.conditions.changes import Change, Command, GitChange, PutAway, VariableChange
+from hfdoctor.conditions.changes import Change, Command, GitChange, PutAway, TreeMove, VariableChange
 from hfdoctor.remedies import undoing
-from hfdoctor.remedies.action import Difference, NothingToDo, Refused
-from hfdoctor.remedies.engine import begin, carry_out
-from hfdoctor.remedies.journal import Journal
+from hfdoctor.remedies.action import Difference, NothingToDo, Refused, quiet
+from hfdoctor.remedies.engine import begin, carry_out, recover_all
+from hfdoctor.remedies.journal import Record
+from hfdoctor.remedies.kinds.quarantine import QuarantineAction
 from hfdoctor.remedies.kinds.registered import prepare
 from hfdoctor.remedies.standing import shared
 
 from .small_machine import SmallMachine
+from .volumes_made import second_volume
 
 pytestmark = pytest.mark.allow_subprocess
 
@@ -205,9 +207,63 @@ def test_what_stands_under_a_fix_that_was_given_up_stays(machine: SmallMachine) 
         undo(machine, 1)
 
 
+def test_giving_up_that_was_broken_off_goes_on(machine: SmallMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fix(machine, "cache-corrupt", PutAway(str(machine.cache / "blobs" / "a")))
+
+    def forget(self: QuarantineAction) -> None:
+        raise PermissionError(13, "Permission denied", "/somewhere")
+
+    with monkeypatch.context() as patch, machine.journal().locked() as journal:
+        patch.setattr(QuarantineAction, "forget", forget)
+        with pytest.raises(
+            Refused, match=r"/somewhere: Permission denied \(hfdoctor undo --forget 1 tries it again\)$"
+        ):
+            undoing.forget(journal, undoing.fix_to_forget(journal, 1))
+    assert list(machine.state.rglob("a"))
+    with machine.journal().locked() as journal:
+        undoing.forget(journal, undoing.fix_to_forget(journal, 1))
+    assert not list(machine.state.rglob("a"))
+
+
 def test_what_was_cut_short_is_not_given_up(machine: SmallMachine) -> None:
+    """Unless somebody insists: then it stays as it is, and nothing that it put away is removed."""
     with machine.journal().locked() as journal:
         run = machine.begin(journal)
+        for number in (0, 1):
+            journal.write(Record("start", run=1, action=number))
+            run.begin.actions[number].apply(quiet)
         with pytest.raises(Refused, match="was cut short: hfdoctor undo 1 first"):
-            undoing.forget(journal, run)
-    assert not Journal(machine.state).read().runs[1].forgotten
+            undoing.fix_to_forget(journal, 1)
+    as_it_is = machine.looks()
+    assert not machine.journal().runs[1].forgotten
+    with machine.journal().locked() as journal:
+        for _ in range(2):
+            undoing.forget(journal, undoing.fix_to_forget(journal, 1, force=True))
+    assert machine.looks() == as_it_is
+    assert [path.name for path in machine.state.rglob("a")] == ["a"], "all that there is of it"
+    journal = machine.journal()
+    assert (journal.runs[1].state, journal.open_runs()) == ("forgotten", [])
+    with pytest.raises(Refused, match=r"fix 1 \(windows-long-path\) cannot be undone: it was given up"):
+        undoing.named_fix(journal, "1")
+
+
+def test_a_fix_whose_disk_is_gone_for_good(machine: SmallMachine, tmp_path: Path) -> None:
+    """It was cut short after the cache had moved there, so that it can neither go on nor be taken back."""
+    with second_volume(tmp_path) as other:
+        move = prepare(TreeMove(str(machine.cache), str(other / "cache")), machine.place)
+        with machine.journal().locked() as journal:
+            run = begin(journal, "disk-full", "", [move, prepare(longpaths("true"), machine.place)])
+            journal.write(Record("start", run=1, action=0))
+            move.apply(quiet)
+            journal.write(Record("done", run=1, action=0))
+            assert run.open
+    machine.cache.mkdir()  # the library made a new one meanwhile
+    anew = prepare(PutAway(str(machine.cache)), machine.place)
+    with machine.journal().locked() as journal:
+        ((_, why),) = recover_all(journal)
+        assert "its disk is not attached" in why
+        with pytest.raises(Refused, match="was cut short: hfdoctor undo 1"):
+            begin(journal, "cache-corrupt", "", [anew])
+        undoing.forget(journal, undoing.fix_to_forget(journal, 1, force=True))
+        assert recover_all(journal) == []
+        assert carry_out(journal, begin(journal, "cache-corrupt", "", [anew])).done
