@@ -105,7 +105,7 @@ def _fail_variable(
         steps = [Step(says="ask_scheduler")]
     elif left.trouble not in ("empty", "minus-one") and cards:
         steps.append(Step(says="number_from_zero", fields=fields))
-    treatment = Treatment("print-only" if left.trouble == "none" else "confirm", steps)
+    treatment = Treatment("confirm", steps)
     return Fail("variable", severity_of(goal), basis, clues, fields, treatment)
 
 

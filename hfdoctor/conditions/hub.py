@@ -47,7 +47,7 @@ def _hub_auth(s: Snapshot, goal: Goal) -> Verdict:
         argv = [chosen.python, "-m", library.cli, "auth", "login", "--force"]
         steps = [Step(argv if library.cache_rm else argv[:-1], "log_in", network=True)]
     says = "file" if file else "token"
-    treatment = Treatment("confirm" if away else "print-only", [*steps, *away])
+    treatment = Treatment("confirm", [*steps, *away])
     return Fail(says, "warning", "derived", clues, fields, treatment)
 
 

@@ -266,7 +266,7 @@ def _proxy_cure(s: Snapshot, proxy: Proxy, trouble: str, programs: list[str], fi
         # without a command in it: pip itself has no way to the index then, uv does
         change = PackageChange(chosen.python, names) if chosen else None
         add = Step(says="socks_packages", fields=fields, network=True, change=change)
-        return Treatment("confirm" if change else "print-only", [Step(says="http_proxy", fields=fields), add])
+        return Treatment("confirm", [Step(says="http_proxy", fields=fields), add])
     return Treatment("print-only", [Step(says="mend_proxy", fields=fields), Step(says="unset_proxy", fields=fields)])
 
 

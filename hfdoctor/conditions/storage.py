@@ -72,7 +72,7 @@ def _full_temp(s: Snapshot, temp: Place) -> Fail:
         "observed",
         [Clue(temp.writable, temp.path, "trial", {"path": temp.path, "error": writable.error})],
         {"path": temp.path},
-        _treatment([*steps, Step(says="clear_temp", fields={"path": temp.path})]),
+        Treatment("confirm", [*steps, Step(says="clear_temp", fields={"path": temp.path})]),
     )
 
 
@@ -98,14 +98,19 @@ def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | 
             "derived",
             [clue],
             fields,
-            _treatment(_make_room(s, place, files=True)),
+            Treatment("confirm", _make_room(s, place, files=True)),
         )
     if space.free >= room.unpacked:
         return None
     clue = Clue(place.space, space.free, "space", fields)
     if space.free < room.least_unpacked:
         return Fail(
-            "no_room", "error", "derived", [clue], fields, _treatment(_make_room(s, place, room.unpacked - space.free))
+            "no_room",
+            "error",
+            "derived",
+            [clue],
+            fields,
+            Treatment("confirm", _make_room(s, place, room.unpacked - space.free)),
         )
     if _own_source(s):
         return None  # packages from somewhere else than was measured: perhaps the smaller build
@@ -119,7 +124,7 @@ def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | 
     if not _only_other_cards(s):  # a card would go unused: that is for the person to decide
         smaller = Step(says="smaller_by_hand", fields={"command": " ".join(command)})
     steps = [*_make_room(s, place, room.unpacked - space.free), smaller]
-    return Fail("default_too_large", "warning", "derived", [clue], fields, _treatment(steps))
+    return Fail("default_too_large", "warning", "derived", [clue], fields, Treatment("confirm", steps))
 
 
 def _tight(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | None:
@@ -143,7 +148,14 @@ def _tight(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | No
         }
         clues = [Clue(first.space, space.free, "share", fields)]
         clues += [Clue(entry.filesystem, entry.path) for entry, _ in parts[1:]]
-        return Fail("tight", "warning", "derived", clues, fields, _treatment(_other_way(s, parts, needed - space.free)))
+        return Fail(
+            "tight",
+            "warning",
+            "derived",
+            clues,
+            fields,
+            Treatment("confirm", _other_way(s, parts, needed - space.free)),
+        )
     return None
 
 
@@ -189,10 +201,6 @@ def _own_source(s: Snapshot) -> bool:
     )
 
 
-def _treatment(steps: list[Step]) -> Treatment:
-    return Treatment("confirm" if any(step.change for step in steps) else "print-only", steps)
-
-
 def _make_room(s: Snapshot, place: Place, short: int = 0, *, files: bool = False) -> list[Step]:
     fields: dict[str, Plain] = {"mount": _mount(place), "path": place.path}
     return [*ways_out.make_room(s, place, short, files=files), Step(says="make_room", fields=fields)]
@@ -220,14 +228,14 @@ def _full_cache(s: Snapshot, cache: Place) -> Fail | None:
     by_hand = [Step(says="prune"), Step(says="other_cache")]
     if space.free < NO_ROOM_FOR_A_MODEL:
         clue = Clue(cache.space, space.free, "cache_space", fields)
-        treatment = _treatment([*ways_out.make_room(s, cache, NO_ROOM_FOR_A_MODEL - space.free), *by_hand])
+        treatment = Treatment("confirm", [*ways_out.make_room(s, cache, NO_ROOM_FOR_A_MODEL - space.free), *by_hand])
         return Fail("cache_full", "warning", "derived", [clue], fields, treatment)
     free, total = space.inodes_free, space.inodes_total
     if free is None or total is None:
         return None
     if free < VERY_FEW_INODES or (free < FEW_INODES and free * 100 < total):
         clue = Clue(cache.space, free, "cache_inodes", fields)
-        treatment = _treatment([*ways_out.make_room(s, cache, files=True), *by_hand])
+        treatment = Treatment("confirm", [*ways_out.make_room(s, cache, files=True), *by_hand])
         return Fail("cache_inodes_full", "warning", "derived", [clue], fields, treatment)
     return None
 
@@ -286,7 +294,7 @@ def _permission_denied(s: Snapshot, goal: Goal) -> Verdict:
             there = ways_out.temp_there(s, temp, 0, same_disk=True)
             steps = [Step(says="give_temp", fields={"path": temp.path}), *(there or [Step(says="other_temp")])]
             clue = Clue(temp.writable, temp.path, "trial", fields)
-            fails.append(Fail("temp", "error", "observed", [clue], fields, _treatment(steps)))
+            fails.append(Fail("temp", "error", "observed", [clue], fields, Treatment("confirm", steps)))
     names = missing(s, goal)
     if names:
         place = install_place(s)

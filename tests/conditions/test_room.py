@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hfdoctor.conditions.changes import Command, PutAway, TreeMove, VariableChange
+from hfdoctor.conditions.changes import Command, PackageChange, PutAway, TreeMove, VariableChange
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding, RemedyStep
 from hfdoctor.conditions.ways import automatic, change_of, ways
 from hfdoctor.facts.snapshot import Snapshot
 from tests import recorded
+
+PYTHON = "/home/ana/project/.venv/bin/python"
 
 
 def finding(s: Snapshot, condition: str) -> Finding:
@@ -83,6 +85,15 @@ def test_a_card_of_nvidias_does_not_get_the_smaller_build_unasked() -> None:
     assert not any("smaller" in step.text for way in automatic_ways(s) for step in way)
     remedy = finding(s, "disk-full").remedy
     assert remedy and any("download.pytorch.org/whl/cpu" in step.text for step in remedy.steps)
+
+
+def test_the_smaller_build_is_a_way_also_where_it_is_the_only_one() -> None:
+    s = recorded.load("disk-full-cuda-build")
+    for place in s.storage.places.need():
+        if place.role in ("pip-cache", "uv-cache"):
+            place.exists = False
+    (way,) = automatic_ways(s)
+    assert changes(way) == [PackageChange(PYTHON, ("torch",), index="https://download.pytorch.org/whl/cpu")]
 
 
 def test_damaged_files_are_put_away_and_fetched_or_only_put_away() -> None:
