@@ -240,7 +240,7 @@ CACHE_SYMLINK = Condition(
         "no_privilege": "the hub cache keeps copies instead of links: it works, but uses more disk space",
         "no_links": "the disk of the hub cache has no symbolic links: it works, but uses more disk space",
         "trial": "a link tried in {path} failed: {error}",
-        "developer_mode": "Settings, System, For developers: switch on Developer Mode (later downloads use links)",
+        "developer_mode": "switch on Developer Mode (Settings, System, For developers): later downloads use links",
         "start_anew": "Developer Mode is on: restart Windows and look again",
         "other_disk": "set HF_HOME to a folder on a disk with symbolic links (NTFS, ext4, APFS)",
         "quiet": "or leave it, and set HF_HUB_DISABLE_SYMLINKS_WARNING=1 to hear no more of it",

@@ -36,13 +36,13 @@ WORDS: Mapping[str, str] = {
     "reinstall_from_own": "or install {package} again from where pip (or uv) is set up to look",
     "reinstall_elsewhere": "install {package} again from where it came from: {url}",
     "reinstall_managed": "install {package} again with the package manager that {installer} stands for",
-    "delete": "delete {path}",
+    "out_of_the_way": "move {path} out of the way",
 }
 
 
 def put_away(path: str) -> Step:
     """The step that takes a file or folder out of the way; hfdoctor keeps it until it is told to forget it."""
-    return Step(says="delete", fields={"path": path}, change=PutAway(path))
+    return Step(says="out_of_the_way", fields={"path": path}, change=PutAway(path))
 
 
 def python_of(s: Snapshot) -> str:

@@ -333,7 +333,7 @@ def test_a_shell_without_code(machine: Snapshot) -> None:
     finding = one(machine)
     assert finding.severity == "warning"
     assert finding.remedy is not None
-    assert "delete x/transformers" in finding.remedy.steps[0].text
+    assert "move x/transformers out of the way" in finding.remedy.steps[0].text
 
 
 @pytest.mark.parametrize("fact", ["distributions", "files", "leftovers", "orphans"])
