@@ -17,6 +17,7 @@ from types import TracebackType
 import msgspec
 
 from .action import Refused
+from .durable import settle
 from .path_text import long_path, shown
 
 #: a reparse point that stands for another place (a link, a junction), unlike OneDrive's files
@@ -226,12 +227,19 @@ class Folder:
                 os.chown(self._at(name), -1, found.st_gid, dir_fd=self._handle, follow_symlinks=False)
 
     def sync_volume(self) -> None:
-        """Wait until all that was written on its volume is on the disk. Linux only; raises OSError."""
-        if sys.platform == "linux" and self._handle is not None:
-            import ctypes
+        """Wait until all that was written on its volume is on the disk. Not on Windows; raises OSError."""
+        if self._handle is None:
+            return
+        if sys.platform != "linux":
+            settle(self._handle)  # what was handed to the drive file by file, it now keeps
+            return
+        import ctypes
 
-            if ctypes.CDLL(None, use_errno=True).syncfs(self._handle) != 0 and ctypes.get_errno() != errno.EBADF:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), self.path)
+        if ctypes.CDLL(None, use_errno=True).syncfs(self._handle) == 0:
+            return
+        if ctypes.get_errno() != errno.EBADF:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), self.path)
+        os.sync()  # a folder that may not be listed is held by a handle that opens nothing
 
     def sync(self) -> None:
         """Wait until the names in it are on the disk, where the system can do that."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from .action import Progress, Refused
 from .anchored import Folder, identity, is_folder
+from .durable import write_all
 from .path_text import shown
 from .trees import DEEPEST, Kind, kind_of, walk
 
@@ -102,7 +103,7 @@ class Copy:
                 if sparse and not any(piece):
                     os.lseek(writer, count, os.SEEK_CUR)
                 else:
-                    _write(writer, piece)
+                    write_all(writer, piece)
                 self._done += count
                 self._progress(f"copying {shown(source.of(name))}", self._done, self._total)
             if sparse:
@@ -221,21 +222,13 @@ def _differs(entry: Copied, found: os.stat_result, folder: Folder, name: str) ->
 
 def _dress(into: Folder, new: str, found: os.stat_result) -> None:
     """Give the copy the owner, rights and times that the original has."""
-    if os.name == "posix":
-        into.set_owner(new, found)
+    if is_folder(found):
+        with into.enter(new) as made:
+            made.sync()
+    into.set_owner(new, found)
+    into.set_time(new, found)
     if kind_of(found) != "link":
-        if is_folder(found):
-            with into.enter(new) as made:
-                made.sync()
-        into.set_time(new, found)
         into.set_mode(new, stat.S_IMODE(found.st_mode))
-    else:
-        into.set_time(new, found)
-
-
-def _write(handle: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(handle, piece) :]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Waits until a file or a folder is on the disk, as far as the system can be made to tell the truth about it."""
+"""Brings a file or a folder to the disk, as far as the system can be made to tell the truth about it."""
 
 from __future__ import annotations
 
@@ -29,3 +29,27 @@ def settle_folder(folder: Path | str) -> None:
         settle(handle)
     finally:
         os.close(handle)
+
+
+def write_all(handle: int, data: bytes | memoryview) -> None:
+    """Write all of ``data``: the system may take a part of it at a time, on a nearly full disk above all."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Make ``data`` the private file at ``path``, wholly or not at all, also in a power cut. Raises OSError.
+
+    ``path`` with ".new" at its end is its name until then; a dead process may have left that.
+    """
+    partial = path.with_name(f"{path.name}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(partial, flags, 0o600)
+    try:
+        write_all(handle, data)
+        settle(handle)
+    finally:
+        os.close(handle)
+    partial.replace(path)
+    settle_folder(path.parent)

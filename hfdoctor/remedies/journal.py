@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from .action import Refused
-from .durable import settle, settle_folder
+from .durable import settle, settle_folder, write_all
 from .place import own_folder
 from .records import FORMAT, VERSION, How, Record, Run, What, format_in, may_begin_a_journal, opened, seal
 
@@ -201,7 +201,8 @@ class Journal:
                 self._prepare(handle)
                 self._size = None
                 try:
-                    _write_at(handle, self._sound, line)
+                    os.lseek(handle, self._sound, os.SEEK_SET)
+                    write_all(handle, line)
                     settle(handle)
                     if not self._sound:
                         settle_folder(self.state)
@@ -228,10 +229,3 @@ class Journal:
             os.fchmod(handle, 0o600)
         if found.st_size > self._sound:
             os.ftruncate(handle, self._sound)
-
-
-def _write_at(handle: int, offset: int, data: bytes) -> None:
-    os.lseek(handle, offset, os.SEEK_SET)
-    written = 0
-    while written < len(data):
-        written += os.write(handle, data[written:])

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from .action import Refused
-from .durable import settle
+from .durable import settle, write_all
 
 #: bytes; a start-up file has some thousand
 LARGEST = 1 << 20
@@ -97,9 +97,7 @@ def replace(folder: int, name: str, was: Content | None, data: bytes, partial: s
     try:
         handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(handle, data[written:])
+            write_all(handle, data)
             if was is not None:
                 _dress(handle, folder, name, was)
             settle(handle)

@@ -24,7 +24,7 @@ import msgspec
 from .action import Progress, Refused
 from .anchored import Folder, Identity, identity, open_folder, open_way
 from .copying import Copy, looks_of
-from .durable import settle_folder
+from .durable import write_whole
 from .path_text import long_path, shown
 from .place import own_folder
 from .quarantine import rename_words
@@ -226,17 +226,8 @@ class Transfer:
         return open_way(os.path.dirname(self.destination), self.modes)
 
     def _write(self, mark: Mark) -> Mark:
-        folder = own_folder(Path(self.marks).parent)
-        new = f"{self.marks}.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        handle = os.open(long_path(new), flags, 0o600)
-        try:
-            os.write(handle, msgspec.json.encode(mark))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.replace(long_path(new), long_path(self.marks))
-        settle_folder(folder)
+        own_folder(Path(self.marks).parent)
+        write_whole(Path(long_path(self.marks)), msgspec.json.encode(mark))
         return mark
 
 
