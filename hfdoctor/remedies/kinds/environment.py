@@ -90,6 +90,8 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
 
     def apply(self, progress: Progress) -> None:
         """Make the folder, mark it as ours, let uv fill it."""
+        from ..packages import listing
+
         seen = self.look()
         if seen.state == "after":
             return
@@ -103,7 +105,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         (folder / self.marker).write_text("made by hfdoctor fix; hfdoctor undo takes it away\n", "utf-8")
         self._fill(progress)
         made = [_Made(path, found.st_size, found.st_mtime_ns) for path, found in _files(self.folder, self.marker)]
-        self._write(made)
+        listing.write(self.listing, made)
 
     def _fill(self, progress: Progress) -> None:
         from ..packages.index import source
@@ -135,6 +137,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
 
     def undo(self, progress: Progress, *, force: bool = False) -> None:
         """Take away what was made; where something of somebody else's is in it (``force``), keep it beside."""
+        from ..packages import listing
         from ..packages.stage import discard, end_orphans
 
         seen = self.look()
@@ -153,9 +156,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         for parent in reversed(self.parents):
             with contextlib.suppress(OSError):
                 Path(parent).rmdir()
-        for path in (f"{self.listing}.new", self.listing):  # the former: killed while it was written
-            with contextlib.suppress(FileNotFoundError):
-                Path(path).unlink()
+        listing.drop(self.listing)
 
     def _aside(self) -> str:
         return f"{self.folder}.{self.marker.lstrip('.')}"
@@ -167,11 +168,11 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
 
     def forget(self) -> None:
         """Nothing of the environment itself: what was put aside by force goes."""
+        from ..packages import listing
         from ..packages.stage import discard
 
         discard(self._aside())
-        with contextlib.suppress(FileNotFoundError):
-            Path(self.listing).unlink()
+        listing.drop(self.listing)
 
     def target_after(self) -> str:
         """The new environment: the old one is as it was."""
@@ -182,22 +183,9 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         return [] if undone else [f"use {self.interpreter} from now on (activate it, or choose it in your editor)"]
 
     def _listed(self) -> list[_Made] | None:
-        try:
-            return msgspec.json.decode(Path(self.listing).read_bytes(), type=list[_Made])
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise Refused(f"{self.listing}, the list of what a fix made, cannot be read: {error}") from None
+        from ..packages import listing
 
-    def _write(self, made: list[_Made]) -> None:
-        path = Path(self.listing)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".new")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(made))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        return listing.read(self.listing, list[_Made])
 
     def _environ(self) -> Mapping[str, str]:
         found = self.__dict__.get("environ")

@@ -14,7 +14,8 @@ import msgspec
 
 from ...conditions.changes import PackageChange
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
-from ..packages.manifest import Folder, Manifest
+from ..durable import settle_folder
+from ..packages.manifest import Folder, Manifest, digest
 from ..packages.resolve import Package
 from ..packages.target import Root, Site
 
@@ -62,10 +63,10 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
 
     def look(self) -> Seen:
         """Hold each file against the manifest."""
-        from ..packages import manifest, swap
+        from ..packages import swap
         from ..packages.tree import Tree
 
-        listed = manifest.read(self.manifest)
+        listed = self._listed()
         if listed is None:
             return Seen("before")
         if not os.path.lexists(self.room):
@@ -77,6 +78,11 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
         if found.where != "other":
             return Seen(found.where)
         return Seen("other", self._strangers(found.strange))
+
+    def _listed(self) -> Manifest | None:
+        from ..packages import listing
+
+        return listing.read(self.manifest, Manifest)
 
     def _without_room(self, listed: Manifest) -> Seen:
         from ..packages.tree import Tree
@@ -109,7 +115,7 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
 
     def apply(self, progress: Progress) -> None:
         """Fetch and unpack beside the environment, write down what is renamed, rename."""
-        from ..packages import manifest, swap
+        from ..packages import swap
         from ..packages.tree import Tree
 
         state = self.look()
@@ -120,16 +126,16 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
         if state.state == "before":
             self.undo(progress)  # what an earlier try left
             self._prepare(progress)
-        listed = manifest.read(self.manifest)
+        listed = self._listed()
         assert listed is not None
         total = len(listed.leave) + len(listed.come)
         with Tree(listed.roots) as tree:
             swap.forward(listed, tree, _counting(progress, "changing files", total))
-            manifest.sync_folder(listed.roots[0].path)
+            settle_folder(listed.roots[0].path)
 
     def _prepare(self, progress: Progress) -> None:
         """Everything up to the manifest; nothing of the environment is touched."""
-        from ..packages import gather, manifest, stage
+        from ..packages import gather, listing, stage
         from ..packages.tree import Tree
 
         site = self._site()
@@ -146,7 +152,7 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
             staged = stage.place(self.room, site)
         listed = gather.gather(site, room, self.packages, staged)
         stage.sync(self.room)
-        manifest.write(listed, self.manifest)
+        listing.write(self.manifest, listed)
 
     def _unpack(self, coming: list[Package], progress: Progress) -> None:
         from ..packages import stage
@@ -179,10 +185,10 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
 
     def undo(self, progress: Progress, *, force: bool = False) -> None:
         """The same renames the other way round; then the private folder goes."""
-        from ..packages import gather, manifest, swap
+        from ..packages import gather, swap
         from ..packages.tree import Tree
 
-        listed = manifest.read(self.manifest)
+        listed = self._listed()
         others = False
         if listed is not None and os.path.lexists(self.room):
             total = len(listed.leave) + len(listed.come)
@@ -192,7 +198,7 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
                     others = gather.others_aside(self._site(), names, listed, tree)
                 tell = _counting(progress, "bringing files back", total)
                 others = swap.back(listed, tree, tell, force=force) or others
-                manifest.sync_folder(listed.roots[0].path)
+                settle_folder(listed.roots[0].path)
         elif listed is not None and self.look().state == "other":
             raise Refused(f"the old packages are not in {self.room} any more: they cannot be put back")
         if not others:
@@ -200,32 +206,27 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
 
     def _take_apart(self, *, unpacked: bool) -> None:
         """Drop the private folder (nothing of the environment's is in it any more), then the manifest."""
-        from ..packages import manifest, stage
+        from ..packages import listing, stage
         from ..packages.tree import Tree
 
         if os.path.lexists(self.room):
             stage.discard(self.room, orphans=not unpacked)
         with contextlib.suppress(Refused), Tree([self.beside_root]) as tree:
-            if manifest.digest(tree.names(0, "")) == self.beside.names:
+            if digest(tree.names(0, "")) == self.beside.names:
                 tree.set_folder(0, "", self.beside.mode, self.beside.mtime_ns)
-        for path in (f"{self.manifest}.new", self.manifest):  # the former: killed while it was written
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        listing.drop(self.manifest)
 
     def keeps(self) -> int:
         """The files of the old packages."""
-        from ..packages import manifest
-
-        listed = manifest.read(self.manifest)
+        listed = self._listed()
         return sum(file.size for file in listed.leave) if listed is not None else 0
 
     def forget(self) -> None:
         """Drop the old packages."""
-        from ..packages import stage
+        from ..packages import listing, stage
 
         stage.discard(self.room)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.manifest)
+        listing.drop(self.manifest)
 
     def still_to_do(self, *, undone: bool = False) -> list[str]:
         """What runs already has the packages loaded that were there when it was started."""
@@ -243,7 +244,6 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
 def prepare_packages(change: PackageChange, place: Workplace) -> PackagesAction:
     """See ``registered.prepare``."""
     from ..packages import index, ours, target
-    from ..packages.manifest import digest
     from ..packages.resolve import Resolver, Wish, name_of
     from ..packages.tree import Tree
     from ..packages.uv import quiet_environ

@@ -24,9 +24,9 @@ import msgspec
 from ...conditions.requirement_lines import normalised
 from ...facts.probes.record import Record, read_record
 from ..action import Refused
+from ..path_text import long_path
 from .resolve import Package
 from .target import Site
-from .tree import long_path
 from .uv import Failed, run_uv
 
 #: seconds; gigabytes over a slow line (uv itself gives up on one that says nothing)
@@ -60,7 +60,7 @@ def unpack(
 def libraries_in(room: str) -> list[str]:
     """The folders in ``room``/n that hold packages (several where lib and lib64 are two), as whole paths."""
     found = []
-    for folder, folders, _ in os.walk(_whole(os.path.join(room, "n"))):
+    for folder, folders, _ in os.walk(long_path(os.path.join(room, "n"))):
         if os.path.basename(folder) in ("site-packages", "dist-packages"):
             found.append(folder)
             folders.clear()
@@ -69,7 +69,7 @@ def libraries_in(room: str) -> list[str]:
 
 def place(room: str, site: Site) -> list[Staged]:
     """Where each unpacked file goes."""
-    start = _whole(os.path.join(room, "n"))
+    start = long_path(os.path.join(room, "n"))
     libraries = libraries_in(room)
     found = []
     for folder, _, names in os.walk(start):
@@ -123,7 +123,7 @@ def _write_anew(path: str, data: bytes) -> None:
 
 def _way(row: str, library: str, room: str, site: Site) -> str:
     """How RECORD names a file outside of the packages' folder, seen from where that folder will be."""
-    start = _whole(os.path.join(room, "n"))
+    start = long_path(os.path.join(room, "n"))
     inside = os.path.relpath(os.path.normpath(os.path.join(library, row)), start).replace(os.sep, "/")
     top, _, rest = inside.partition("/")
     root, path = site.place_of_script(rest) if top in ("bin", "Scripts") and rest else (site.data, inside)
@@ -225,7 +225,7 @@ def discard(room: str, *, orphans: bool = False) -> bool:
         if orphans or attempt:
             end_orphans(room)
         with contextlib.suppress(OSError):
-            shutil.rmtree(_whole(room))
+            shutil.rmtree(long_path(room))
         if not os.path.lexists(room):
             return True
         time.sleep(0.2 * attempt)
@@ -251,7 +251,3 @@ def tops(room: str, name: str) -> Iterator[str]:
             if info.endswith(".dist-info") and normalised(info.partition("-")[0]) == name:
                 record, _ = read_record(os.path.join(library, info, "RECORD"))
                 yield from {path.partition("/")[0] for path in record.paths if not path.startswith(("..", info))}
-
-
-def _whole(path: str) -> str:
-    return long_path(path) if os.name == "nt" else path

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Sequence
 
 from ..action import Refused
+from ..path_text import long_path
 from .target import Root
 
 _POSIX = os.name == "posix"
@@ -51,7 +52,7 @@ class Tree:
         """The whole path, as the system's calls take it (however long it is)."""
         base = self.roots[root].path
         whole = os.path.join(base, *path.split("/")) if path else base
-        return whole if _POSIX else long_path(whole)
+        return long_path(whole)
 
     def stat(self, root: int, path: str) -> os.stat_result | None:
         """What is there, itself if it is a link; None for nothing."""
@@ -198,15 +199,6 @@ class Tree:
         if error.errno == errno.EXDEV:
             return Refused(f"{whole} lies on another volume than the rest of the environment: hfdoctor leaves it alone")
         return type(error)(error.errno, error.strerror, whole)
-
-
-def long_path(path: str) -> str:
-    r"""A path on Windows that may be longer than 259 characters: with ``\\?\`` in front."""
-    if path.startswith("\\\\?\\"):
-        return path
-    if path.startswith("\\\\"):
-        return "\\\\?\\UNC\\" + os.path.normpath(path)[2:]
-    return "\\\\?\\" + os.path.normpath(path)
 
 
 def _split(path: str) -> tuple[str, str]:
