@@ -200,10 +200,9 @@ def _externally_managed(s: Snapshot, goal: Goal) -> Verdict:
     fields: dict[str, Plain] = {"packages": " and ".join(missing), "python": python, "marker": marker}
     windows = s.windows is not None
     inside = ".venv\\Scripts\\python.exe" if windows else ".venv/bin/python"
-    make = [Step([python, "-m", "venv", ".venv"], "make_venv")]
-    if marker.startswith("/usr/lib/"):
-        make.append(Step(says="debian_venv"))
-    steps = with_packages(s, make, inside, missing)
+    steps = with_packages(s, [Step([python, "-m", "venv", ".venv"], "make_venv")], inside, missing)
+    if marker.startswith("/usr/lib/"):  # a way of its own: hfdoctor makes environments without that package
+        steps.append(Step(says="debian_venv", administrator=True))
     clue = Clue(s.target.externally_managed, marker, "marker_is", fields)
     return Fail("wrong", "error", "derived", [clue], fields, Treatment("confirm", steps))
 
@@ -231,7 +230,8 @@ EXTERNALLY_MANAGED = Condition(
         "wrong": "pip refuses to install {packages} into {python}: the system manages that Python",
         "marker_is": "{marker} says so",
         "make_venv": "make an environment of your own",
-        "debian_venv": "if that fails on Debian or Ubuntu: sudo apt install python3-venv",
+        "debian_venv": "or, where the command for the environment fails on Debian or Ubuntu, install what it lacks "
+        "first: sudo apt install python3-venv",
         **FIRST_WORDS,
     },
 )

@@ -32,9 +32,9 @@ def remedy_of(s: Snapshot) -> Remedy:
 
 
 def changes(s: Snapshot) -> list[list[Change]]:
-    """What each way does, the preferred one first."""
-    found = ways(remedy_of(s).steps)
-    assert all(automatic(way) for way in found)
+    """What each way does, the preferred one first; the last is by hand (what Debian's own command lacks)."""
+    *found, by_hand = ways(remedy_of(s).steps)
+    assert all(automatic(way) for way in found) and not automatic(by_hand)
     return [together([change for step in way if (change := change_of(step)) is not None]) for way in found]
 
 

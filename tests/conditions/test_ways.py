@@ -108,6 +108,15 @@ def test_every_way_says_what_it_is() -> None:
             assert way[0].text, (name, finding.condition)
 
 
+def test_what_only_the_command_by_hand_lacks_is_no_part_of_what_hfdoctor_does() -> None:
+    (finding,) = [one for name, one in found() if name == "externally-managed-ubuntu"]
+    assert finding.remedy is not None
+    *automatic_ones, by_hand = ways(finding.remedy.steps)
+    assert all(map(automatic, automatic_ones))
+    assert not any("apt" in step.text for way in automatic_ones for step in way)
+    assert not automatic(by_hand) and "sudo apt install python3-venv" in by_hand[0].text
+
+
 GUIDED = {
     # the machine's owner, or NVIDIA, has to act first; the steps say how
     "driver-missing": "a driver comes with the system's own installer and a restart",
