@@ -1,4 +1,8 @@
-"""Models lie in the cache and the hub does not answer: each load then asks again and again before it takes them."""
+"""Models lie in the cache and the hub does not answer: each load then asks again and again before it takes them.
+
+``network-unreachable`` stands beside it and names the cause. It is not folded under that: on a train there is nothing
+to mend in the network, and what can be done here is something else.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ def _offline_ready(s: Snapshot, goal: Goal) -> Verdict:
         return Skip("no_switch")
     fields: dict[str, Plain] = {"path": s.hub.cache.need().path, "repos": health.repos, "files": health.files}
     cached = Clue(s.hub.health, health.files, "cached", fields)
-    treatment = Treatment("safe", [set_variable(OFFLINE, "1", "switch_on")])
+    treatment = Treatment("confirm", [set_variable(OFFLINE, "1", "switch_on")])
     return Fail("ready", "note", "derived", [*unanswered, cached], fields, treatment, 2)
 
 
