@@ -1,10 +1,8 @@
-"""What tests of the hub's fixes share: observe a cache, take one way of a finding, undo it, and compare bytes."""
+"""What tests of the hub's fixes share: observe a cache, take one way of a finding and undo it."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,18 +90,3 @@ class Machine(msgspec.Struct):
         """Take the last fix back."""
         with self.journal.locked() as journal:
             undo(journal, [last_fix(journal)], force=force)
-
-
-def listing(folder: Path) -> dict[str, tuple[str, int, str]]:
-    """Every entry below ``folder``: its kind, its time (ns; of files and links) and its content's hash or target."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        info = path.lstat()
-        name = path.relative_to(folder).as_posix()
-        if stat.S_ISLNK(info.st_mode):
-            found[name] = ("link", info.st_mtime_ns, str(path.readlink()))
-        elif stat.S_ISDIR(info.st_mode):
-            found[name] = (f"folder {stat.S_IMODE(info.st_mode):o}", 0, "")
-        else:
-            found[name] = ("file", info.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
-    return found

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import stat
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,6 +15,8 @@ from hfdoctor.remedies.action import Workplace
 from hfdoctor.remedies.engine import begin, carry_out
 from hfdoctor.remedies.journal import Journal, Run
 from hfdoctor.remedies.kinds.registered import Kind, prepare
+
+from .tree_states import tree_state
 
 CONDITION = "windows-long-path"
 
@@ -71,22 +72,9 @@ class SmallMachine(msgspec.Struct):
             ended = carry_out(journal, self.begin(journal))
         assert ended.done, ended.reason
 
-    def looks(self) -> dict[str, str]:
-        """Every file, folder and link of the home with its mode and content; but not hfdoctor's own folder."""
-        found = {}
-        for folder, folders, files in os.walk(self.home):
-            folders[:] = [name for name in folders if Path(folder, name) != self.state]
-            for name in (*folders, *files):
-                path = Path(folder, name)
-                mode = stat.S_IMODE(path.lstat().st_mode)
-                if path.is_symlink():
-                    what = f"link {path.readlink()}"
-                elif path.is_dir():
-                    what = f"folder {mode:o}"
-                else:
-                    what = f"file {mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-                found[str(path.relative_to(self.home))] = what
-        return found
+    def looks(self) -> dict[str, tuple[Any, ...]]:
+        """All that is in the home, whenever it was written (git writes anew); but not hfdoctor's own folder."""
+        return tree_state(self.home, besides={self.state.name}, times=False)
 
     def journal(self) -> Journal:
         return Journal(self.state).read()

@@ -22,7 +22,8 @@ from hfdoctor.facts.snapshot import Snapshot
 from tests.facts.hub_server import safetensors
 from tests.real import ROOT
 
-from .mended_cache import Machine, listing
+from .mended_cache import Machine
+from .tree_states import tree_state
 
 pytestmark = [
     pytest.mark.allow_subprocess,
@@ -106,14 +107,14 @@ def take(machine: Machine, snapshot: Snapshot, words: str) -> None:
 
 
 def test_the_cache_moves_to_the_other_disk_and_back(machine: Machine, other_disk: Path) -> None:
-    before, rc = listing(machine.cache), (machine.home / ".bashrc").read_bytes()
+    before, rc = tree_state(machine.cache), (machine.home / ".bashrc").read_bytes()
     snapshot = tight(machine, other_disk)
     text = ways(machine, snapshot)[0]
     assert "move the hub cache" in text and "1.0 TB are free" in text
     choice = machine.mend(DISK_FULL, 1, snapshot)
     new = other_disk / room.CACHE_FOLDER
     assert not machine.cache.exists()
-    assert listing(new) == before
+    assert tree_state(new) == before
     environ = machine.environ
     for action in choice.actions:
         environ = action.environ_after(environ)
@@ -123,7 +124,7 @@ def test_the_cache_moves_to_the_other_disk_and_back(machine: Machine, other_disk
     assert not machine.findings(DISK_FULL, seen)
     assert b"HF_HUB_CACHE" in (machine.home / ".bashrc").read_bytes()
     machine.undo()
-    assert listing(machine.cache) == before
+    assert tree_state(machine.cache) == before
     assert (machine.home / ".bashrc").read_bytes() == rc
     assert list(other_disk.iterdir()) == []
 
@@ -147,17 +148,18 @@ def test_a_disk_that_turns_out_too_small_is_refused(machine: Machine) -> None:
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from tests.remedies.mended_cache import Machine, listing
+from tests.remedies.mended_cache import Machine
 from tests.remedies.test_fix_disk import tight
+from tests.remedies.tree_states import tree_state
 from hfdoctor.conditions.storage import DISK_FULL
 machine = Machine(Path({str(machine.home)!r}))
-before = listing(machine.cache)
+before = tree_state(machine.cache)
 snapshot = tight(machine, Path({str(machine.home)!r}) / "small")
 (finding,) = machine.findings(DISK_FULL, snapshot)
 choice = machine.choices(finding, snapshot)[0]
 print(choice.refused)
 assert choice.refused and not choice.actions
-assert listing(machine.cache) == before
+assert tree_state(machine.cache) == before
 """
     (machine.home / "small").mkdir()
     mount = f"mount -t tmpfs -o size=3m tmpfs {machine.home}/small"
@@ -181,7 +183,7 @@ def test_two_real_volumes_as_a_person_sees_them(machine: Machine, tmp_path: Path
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from tests.remedies.mended_cache import listing
+from tests.remedies.tree_states import tree_state
 from hfdoctor.cli import main
 def run(*words):
     sys.argv = ["hfdoctor", *words]
@@ -190,11 +192,11 @@ def run(*words):
     except SystemExit as end:
         return end.code
 cache = Path({str(full / "home" / "huggingface" / "hub")!r})
-before = listing(cache)
+before = tree_state(cache)
 run("fix", "disk-full", "--yes", "--python", sys.executable)
-assert not cache.exists() and listing(Path({str(disk / room.CACHE_FOLDER)!r})) == before
+assert not cache.exists() and tree_state(Path({str(disk / room.CACHE_FOLDER)!r})) == before
 assert not run("undo", "--to", "0", "--yes")
-assert listing(cache) == before and not Path({str(disk / room.CACHE_FOLDER)!r}).exists()
+assert tree_state(cache) == before and not Path({str(disk / room.CACHE_FOLDER)!r}).exists()
 """
     mounts = " && ".join(
         [
@@ -244,24 +246,24 @@ def test_old_versions_go_by_the_librarys_own_program(machine: Machine) -> None:
 
 
 def test_old_versions_are_put_away_where_the_library_is_older(machine: Machine) -> None:
-    before = listing(machine.cache)
+    before = tree_state(machine.cache)
     snapshot = tight(machine)
     snapshot.hub.library.need().cache_rm = False
     take(machine, snapshot, "put away old versions of ana/tiny")
     health = scan_cache(str(machine.cache))
     assert (health.files, health.trouble_counts, health.old_revisions) == (2, {}, [])
     machine.undo()
-    assert listing(machine.cache) == before
+    assert tree_state(machine.cache) == before
 
 
 def test_what_downloads_left_is_put_away(machine: Machine) -> None:
-    before = listing(machine.cache)
+    before = tree_state(machine.cache)
     snapshot = tight(machine)
     take(machine, snapshot, "remains of downloads that broke off (4 MB)")
     assert scan_cache(str(machine.cache)).incomplete == 0
     assert not any("broke off" in text for text in ways(machine, tight(machine)))
     machine.undo()
-    assert listing(machine.cache) == before
+    assert tree_state(machine.cache) == before
 
 
 def test_pips_cache_is_emptied_and_its_size_told(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +281,7 @@ def test_pips_cache_is_emptied_and_its_size_told(machine: Machine, monkeypatch: 
 
 
 def test_temporary_files_elsewhere(machine: Machine, other_disk: Path) -> None:
-    before = listing(machine.home)
+    before = tree_state(machine.home, times=False)
     snapshot = tight(machine, other_disk)
     place = next(p for p in snapshot.storage.places.need() if p.role == "temp")
     place.writable.need().ok, place.writable.need().why = False, "full"
@@ -294,10 +296,7 @@ def test_temporary_files_elsewhere(machine: Machine, other_disk: Path) -> None:
     assert str(folder) in (machine.home / ".bashrc").read_text()
     machine.undo()
     assert not folder.exists()
-    after = {name: entry for name, entry in listing(machine.home).items() if not name.startswith("state")}
-    assert {name: (kind, content) for name, (kind, _, content) in after.items()} == {
-        name: (kind, content) for name, (kind, _, content) in before.items()
-    }
+    assert tree_state(machine.home, besides={"state"}, times=False) == before
 
 
 def test_somebody_elses_folder_is_not_taken_for_temporary_files(machine: Machine, other_disk: Path) -> None:

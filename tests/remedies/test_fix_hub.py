@@ -21,7 +21,8 @@ from tests.facts.test_hub_scan import DAMAGES, TINY, blob, cut, damage_pointer
 from tests.real import ROOT
 from tests.thorough import THOROUGH, WHY_NOT
 
-from .mended_cache import Machine, listing
+from .mended_cache import Machine
+from .tree_states import tree_state
 
 pytestmark = [
     pytest.mark.allow_subprocess,
@@ -90,15 +91,15 @@ def test_what_is_damaged_goes_and_comes_back(
     machine: Machine, damage: Callable[[Path], object], kinds: dict[str, int]
 ) -> None:
     damage(machine.cache)
-    before = listing(machine.cache)
+    before = tree_state(machine.cache)
     condition = GIT_LFS_POINTER if "lfs-pointer" in kinds else CACHE_CORRUPT
     machine.mend(condition, -1)
     assert scan_cache(str(machine.cache)).trouble_counts == {}
     assert not machine.findings(condition)
-    after = listing(machine.cache)
+    after = tree_state(machine.cache)
     assert {name: after[name] for name in after} == {name: before[name] for name in after}, "what stays is untouched"
     machine.undo()
-    assert listing(machine.cache) == before
+    assert tree_state(machine.cache) == before
     assert scan_cache(str(machine.cache)).trouble_counts == kinds
 
 
@@ -166,12 +167,12 @@ def test_files_in_the_store_of_all_models(machine: Machine) -> None:
         references.write(f"datasets--other--copy/blobs/{name}\n../../etc/passwd\nmodels--x/blobs/..\n")
     store.chmod(0o644)
     store.write_bytes(store.read_bytes()[:-7])
-    before = listing(cache)
+    before = tree_state(cache)
     machine.mend(CACHE_CORRUPT, -1)
     assert not store.exists()
     assert scan_cache(str(cache)).trouble_counts == {}
     machine.undo()
-    assert listing(cache) == before
+    assert tree_state(cache) == before
     machine.mend(CACHE_CORRUPT, -1)
     fetch(machine)
     whole(cache)
@@ -185,7 +186,7 @@ def test_copies_instead_of_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     make_cache(tmp_path, HF_HUB_DISABLE_SYMLINKS="1")
     weights = snapshot(machine.cache) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-3])
-    before = listing(machine.cache)
+    before = tree_state(machine.cache)
     for variables, ways in (({}, 2), ({"HF_HUB_OFFLINE": "1"}, 1)):
         machine.variables = variables
         seen = machine.observe()
@@ -193,7 +194,7 @@ def test_copies_instead_of_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         machine.mend(CACHE_CORRUPT, -1, seen)
         assert not weights.exists()
         machine.undo()
-        assert listing(machine.cache) == before
+        assert tree_state(machine.cache) == before
     machine.variables = {}
     machine.mend(CACHE_CORRUPT, -1)
     make_cache(tmp_path, HF_HUB_DISABLE_SYMLINKS="1")
@@ -216,14 +217,13 @@ def test_put_away_and_fetched_in_one_go(machine: Machine, monkeypatch: pytest.Mo
 def test_what_the_hub_has_no_more_is_put_back(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     cut("model.safetensors", 5)(machine.cache)
     (machine.cache / TINY).rename(machine.cache / "models--ana--withdrawn")
-    before = listing(machine.cache)
+    before = tree_state(machine.cache, besides={".locks"})
     with hub() as address:
         for name, value in {**machine.environ, "HF_ENDPOINT": address}.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(AssertionError, match="failed"):
             machine.mend(CACHE_CORRUPT, 1)
-    after = {name: entry for name, entry in listing(machine.cache).items() if not name.startswith(".locks")}
-    assert after == {name: entry for name, entry in before.items() if not name.startswith(".locks")}
+    assert tree_state(machine.cache, besides={".locks"}) == before
     assert not machine.journal.read().open_runs()
 
 
@@ -237,7 +237,7 @@ def outside(tmp_path: Path, machine: Machine) -> Path:
 def test_what_lies_outside_of_the_cache_stays(machine: Machine, tmp_path: Path) -> None:
     """Links that lead out of the cache go themselves, what they lead to stays; behind linked folders nothing goes."""
     folder = outside(tmp_path, machine)
-    kept = listing(folder)
+    kept = tree_state(folder)
     cache, files = machine.cache, snapshot(machine.cache)
     link = files / "model.safetensors"
     inside = cache / "models--ana--tiny" / "blobs" / "inner"
@@ -252,12 +252,12 @@ def test_what_lies_outside_of_the_cache_stays(machine: Machine, tmp_path: Path) 
     health = scan_cache(str(cache))
     entries = [entry for trouble in health.troubles for entry in trouble.entries]
     assert entries and not [entry for entry in entries if ".." in entry or "outside" in entry]
-    before = listing(cache)
+    before = tree_state(cache)
     machine.mend(CACHE_CORRUPT, -1)
-    assert listing(folder) == kept
+    assert tree_state(folder) == kept
     assert not os.path.lexists(link) and not os.path.lexists(inside) and not os.path.lexists(straight)
     machine.undo()
-    assert (listing(cache), listing(folder)) == (before, kept)
+    assert (tree_state(cache), tree_state(folder)) == (before, kept)
 
 
 def test_a_repository_that_lies_elsewhere_is_left_to_the_library(machine: Machine, tmp_path: Path) -> None:
@@ -282,13 +282,13 @@ def test_a_folder_that_becomes_a_link_after_the_plan(machine: Machine, tmp_path:
         (folder / path.name).write_bytes(b"not yours")
     part.rename(tmp_path / "moved")
     part.symlink_to(folder)
-    kept = listing(folder)
+    kept = tree_state(folder)
     behind = [action for action, path in zip(choice.actions, paths, strict=True) if part in path.parents]
     assert behind
     for action in behind:
         with pytest.raises((Refused, OSError)):
             action.apply(quiet)
-    assert listing(folder) == kept
+    assert tree_state(folder) == kept
 
 
 def test_names_that_look_like_options(machine: Machine) -> None:
@@ -310,7 +310,7 @@ def test_a_healthy_cache_has_nothing_to_mend(made: Path, condition: Condition) -
 
 def test_the_program_as_a_person_runs_it(machine: Machine) -> None:
     damage_pointer(machine.cache)
-    before = listing(machine.cache)
+    before = tree_state(machine.cache)
     environ = {**machine.environ, "XDG_STATE_HOME": str(machine.home / "state")}
     start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.cli import main; main()"
 
@@ -324,7 +324,7 @@ def test_the_program_as_a_person_runs_it(machine: Machine) -> None:
     assert "put away" in said
     assert scan_cache(str(machine.cache)).trouble_counts == {}
     hfdoctor("undo", "--yes")
-    assert listing(machine.cache) == before
+    assert tree_state(machine.cache) == before
 
 
 @pytest.mark.slow

@@ -38,11 +38,12 @@ def make_tree(root: Path, *, large: int = 300_000) -> None:
 
 
 def tree_state(
-    root: Path, *, besides: frozenset[str] | set[str] = frozenset(), folder_times: bool = False
+    root: Path, *, besides: frozenset[str] | set[str] = frozenset(), times: bool = True, folder_times: bool = False
 ) -> dict[str, tuple[Any, ...]]:
     """All that is below ``root`` by its path: type, mode, time, link text, contents, which names are one file.
 
-    ``besides`` are names in ``root`` that do not count; ``folder_times``: when names in a folder changed counts, too.
+    ``besides`` are names in ``root`` that do not count, nor do the ``times`` of files and links where that is False;
+    ``folder_times``: when names in a folder changed counts, too.
     """
     found: dict[str, tuple[Any, ...]] = {}
     twins: dict[tuple[int, int], str] = {}
@@ -50,8 +51,9 @@ def tree_state(
     def visit(path: str, key: str) -> None:
         info = os.lstat(path)
         what: tuple[Any, ...] = (stat.S_IFMT(info.st_mode),)
+        time = info.st_mtime_ns if times else 0
         if stat.S_ISLNK(info.st_mode):
-            found[key] = (*what, info.st_mtime_ns, os.readlink(path))
+            found[key] = (*what, time, os.readlink(path))
         elif stat.S_ISDIR(info.st_mode):
             found[key] = (*what, stat.S_IMODE(info.st_mode), info.st_mtime_ns if folder_times else 0)
             for name in sorted(os.listdir(path)):
@@ -63,7 +65,7 @@ def tree_state(
             with open(path, "rb") as stream:
                 digest = hashlib.sha256(stream.read()).hexdigest()
             first = twins.setdefault((info.st_dev, info.st_ino), key)
-            found[key] = (*what, stat.S_IMODE(info.st_mode), info.st_size, info.st_mtime_ns, digest, first)
+            found[key] = (*what, stat.S_IMODE(info.st_mode), info.st_size, time, digest, first)
 
     visit(str(root), "")
     return found

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.facts.hub_caches import make_cache
-from tests.remedies.mended_cache import listing
+from tests.remedies.tree_states import tree_state
 
 from .machine import WindowsMachine, hfdoctor, windows_path
 
@@ -23,14 +23,14 @@ def test_damaged_copies_are_put_away_and_put_back(machine: WindowsMachine) -> No
     weights.write_bytes(weights.read_bytes()[:-7])
     stray = cache / "models--ana--tiny" / "snapshots" / "stray"
     stray.write_text("not a folder")
-    before = listing(cache)
+    before = tree_state(cache)
     fix = ("fix", "cache-corrupt", "--yes", "--format", "json")
     mended, undone = machine.run(hfdoctor(*fix, environ=environ), hfdoctor("undo", "--yes", environ=environ))
     assert mended.code == 0, (mended.stdout, mended.stderr)
     (one,) = mended.report["fixes"]
     assert one["outcome"] == "fixed" and [weights.name in str(one), stray.name in str(one)] == [True, True]
     assert undone.code == 0, undone.stderr
-    assert listing(cache) == before
+    assert tree_state(cache) == before
 
 
 def test_the_drives_on_which_one_can_keep_files(machine: WindowsMachine) -> None:
