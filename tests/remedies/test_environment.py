@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from hfdoctor.conditions.changes import NewEnvironment
 from hfdoctor.remedies.action import Difference, Refused, quiet
 from hfdoctor.remedies.kinds.environment import EnvironmentAction, prepare_environment
 from hfdoctor.remedies.kinds.registered import Kind
+from hfdoctor.remedies.packages.stage import end_orphans
 from tests.thorough import MOMENTS
 
 from .index import Index
@@ -131,6 +135,47 @@ def test_what_cannot_be_had_leaves_nothing(room: Room) -> None:
         action.apply(quiet)
     action.undo(quiet)
     assert tree_state(room.folder, besides={"another-cache"}) == before
+
+
+def test_a_damaged_cache_of_uv_does_no_harm(room: Room) -> None:
+    with_wheels(room)
+    room.install("hub")
+    os.truncate(room.library / "hub" / "__init__.py", 2)  # uv links files from its cache: that one is cut, too
+    action = prepare(room, "new", "hub")
+    action.apply(quiet)
+    code = "import hub; print(hub.__version__)"
+    said = subprocess.run([action.interpreter, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "1.0"
+    assert not (room.folder / "new" / ".cache").exists()
+
+
+def test_a_wheel_that_is_wrong_itself_makes_no_environment(room: Room) -> None:
+    room.wheel("broken", "1.0", {"broken/__init__.py": "x = 1\n"}, wrong="broken/__init__.py")
+    room.create()
+    action = prepare(room, "new", "broken")
+    with pytest.raises(Refused, match="broken"):
+        action.apply(quiet)
+    action.undo(quiet)
+    assert not (room.folder / "new").exists()
+
+
+def test_only_an_uv_that_writes_into_the_folder_is_ended(tmp_path: Path) -> None:
+    program = tmp_path / "uv"
+    program.write_text("#!/bin/sh\nread nothing\n")
+    program.chmod(0o755)
+    ours, beside = str(tmp_path / ".venv"), str(tmp_path / ".venv2")
+    words = [["pip", "install", "--python", f"{one}/bin/python"] for one in (ours, beside)]
+    words += [["venv", "--", ours], ["run", "--python", f"{ours}/bin/python"]]
+    started = [subprocess.Popen([program, *each], stdin=subprocess.PIPE) for each in words]
+    try:
+        while any(psutil.Process(one.pid).name() != "uv" for one in started):
+            time.sleep(0.01)  # it is this process's copy until it has become the program
+        end_orphans(ours)
+        assert [one.poll() is None for one in started] == [False, True, False, True]
+    finally:
+        for one in started:
+            one.kill()
+            one.communicate()
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
 
     def apply(self, progress: Progress) -> None:
         """Make the folder, mark it as ours, let uv fill it."""
-        from ..packages import listing
+        from ..packages import listing, stage
 
         seen = self.look()
         if seen.state == "after":
@@ -104,31 +104,42 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
         folder.mkdir()
         (folder / self.marker).write_text("made by hfdoctor fix; hfdoctor undo takes it away\n", "utf-8")
         self._fill(progress)
+        stage.sync(self.folder)
         made = [_Made(path, found.st_size, found.st_mtime_ns) for path, found in _files(self.folder, self.marker)]
         listing.write(self.listing, made)
 
     def _fill(self, progress: Progress) -> None:
+        from ..packages import stage
         from ..packages.index import source
         from ..packages.uv import Failed, quiet_environ, run_uv
 
         environ = self._environ()
         asked = source(environ, self.home, self.cwd, self.prefix, tool=self.tool, extra_index=self.extra_index)
         variables = asked.over(quiet_environ(environ))
-        cache = asked.cached(environ, self.home, os.path.join(self.folder, ".cache"))
+        own_cache = os.path.join(self.folder, ".cache")
         seed = ["--seed"] if self.seed else []
+        pins = [f"{package.name}=={package.new}" for package in self.packages]
         try:
             progress("making the environment", 0, 0)
+            cache = asked.cached(environ, self.home, own_cache)
             words = ["venv", "--python", self.python, "--allow-existing", *seed, *cache]
             run_uv([*words, "--", self.folder], variables, self.cwd, _TIMEOUT_S)
-            if self.packages:
+            wrong = ""
+            for again in ([], ["--reinstall"]) if pins else ():
                 progress("fetching packages", 0, self.download_bytes)
+                cache = asked.cached(environ, self.home, own_cache, fresh=bool(again))
                 words = ["pip", "install", "--no-build", "--python", self.interpreter, "--prerelease", "allow", *cache]
-                pins = [f"{package.name}=={package.new}" for package in self.packages]
-                run_uv([*words, "--no-deps", "--", *pins], variables, self.cwd, _TIMEOUT_S)
+                run_uv([*words, "--no-deps", *again, "--", *pins], variables, self.cwd, _TIMEOUT_S)
+                progress("checking what was fetched", 0, 0)
+                wrong = stage.wrong_file(self.folder, self.packages)
+                if not wrong:
+                    break
+            if wrong:
+                raise Refused(f"{stage.shown(wrong)} is not as its package says, also fetched anew: nothing is done")
         except Failed as failed:
             raise Refused(f"the environment could not be made: {failed}") from None
         finally:
-            shutil.rmtree(os.path.join(self.folder, ".cache"), ignore_errors=True)
+            shutil.rmtree(own_cache, ignore_errors=True)
 
     @property
     def interpreter(self) -> str:

@@ -174,7 +174,7 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
             words = asked.cached(environ, self.home, own_cache, fresh=fresh)
             stage.unpack(self.room, self.python, coming, words, asked.over(quiet_environ(environ)), self.cwd)
             progress("checking what was fetched", 0, 0)
-            wrong = stage.wrong_file(self.room, coming)
+            wrong = stage.wrong_file(os.path.join(self.room, "n"), coming)
             stage.discard(own_cache)
             if not wrong:
                 break

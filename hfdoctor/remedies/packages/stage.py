@@ -57,10 +57,10 @@ def unpack(
         raise Refused(f"the packages could not be fetched: {failed}") from None
 
 
-def libraries_in(room: str) -> list[str]:
-    """The folders in ``room``/n that hold packages (several where lib and lib64 are two), as whole paths."""
+def libraries_in(start: str) -> list[str]:
+    """The folders below ``start`` that hold packages (several where lib and lib64 are two), as whole paths."""
     found = []
-    for folder, folders, _ in os.walk(long_path(os.path.join(room, "n"))):
+    for folder, folders, _ in os.walk(long_path(start)):
         if os.path.basename(folder) in ("site-packages", "dist-packages"):
             found.append(folder)
             folders.clear()
@@ -69,8 +69,8 @@ def libraries_in(room: str) -> list[str]:
 
 def place(room: str, site: Site) -> list[Staged]:
     """Where each unpacked file goes."""
-    start = long_path(os.path.join(room, "n"))
-    libraries = libraries_in(room)
+    start = _unpacked(room)
+    libraries = libraries_in(start)
     found = []
     for folder, _, names in os.walk(start):
         inside = folder[len(start) + 1 :].replace(os.sep, "/")
@@ -94,7 +94,7 @@ def make_right(room: str, site: Site) -> None:
 
     It is another way than the one in the private folder for a person's own packages on Windows, say.
     """
-    for library in libraries_in(room):
+    for library in libraries_in(_unpacked(room)):
         for info in sorted(os.listdir(library)):
             if info.endswith(".dist-info"):
                 _correct(os.path.join(library, info, "RECORD"), library, room, site)
@@ -123,7 +123,7 @@ def _write_anew(path: str, data: bytes) -> None:
 
 def _way(row: str, library: str, room: str, site: Site) -> str:
     """How RECORD names a file outside of the packages' folder, seen from where that folder will be."""
-    start = long_path(os.path.join(room, "n"))
+    start = _unpacked(room)
     inside = os.path.relpath(os.path.normpath(os.path.join(library, row)), start).replace(os.sep, "/")
     top, _, rest = inside.partition("/")
     root, path = site.place_of_script(rest) if top in ("bin", "Scripts") and rest else (site.data, inside)
@@ -131,14 +131,14 @@ def _way(row: str, library: str, room: str, site: Site) -> str:
     return os.path.relpath(whole, site.roots[site.libraries[0]].path).replace(os.sep, "/")
 
 
-def wrong_file(room: str, packages: Sequence[Package]) -> str:
-    """The first unpacked file that is not as its RECORD says (a damaged cache or wheel), or ""; checks all content.
+def wrong_file(start: str, packages: Sequence[Package]) -> str:
+    """The first file below ``start`` that is not as its RECORD says (a damaged cache or wheel), or ""; checks all.
 
     Raises Refused where a package is not there at all.
     """
     jobs: list[tuple[str, str, str]] = []
     seen = set()
-    for library in libraries_in(room):
+    for library in libraries_in(start):
         for info in sorted(os.listdir(library)):
             if not info.endswith(".dist-info"):
                 continue
@@ -233,21 +233,27 @@ def discard(room: str, *, orphans: bool = False) -> bool:
 
 
 def end_orphans(room: str) -> None:
-    """End an uv that still writes into ``room``, whose name is ours alone."""
+    """End an uv that still writes into ``room``, a folder that is ours alone."""
     import psutil
 
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            words = process.cmdline() if process.name().lower().startswith("uv") else []
-            if any(word.startswith(room) for word in words) and "install" in words:
+            words = process.cmdline() if process.name().lower() in ("uv", "uv.exe") else []
+            writes = "install" in words or "venv" in words
+            if writes and any(word == room or word.startswith(room + os.sep) for word in words):
                 process.kill()
                 process.wait(5)
 
 
 def tops(room: str, name: str) -> Iterator[str]:
     """What an unpacked package puts at the top of the packages' folder: folder and file names."""
-    for library in libraries_in(room):
+    for library in libraries_in(_unpacked(room)):
         for info in os.listdir(library):
             if info.endswith(".dist-info") and normalised(info.partition("-")[0]) == name:
                 record, _ = read_record(os.path.join(library, info, "RECORD"))
                 yield from {path.partition("/")[0] for path in record.paths if not path.startswith(("..", info))}
+
+
+def _unpacked(room: str) -> str:
+    """The folder in a private folder into which uv unpacks."""
+    return long_path(os.path.join(room, "n"))
