@@ -19,17 +19,17 @@ WORDS: Mapping[str, str] = {
 }
 
 
-def with_packages(s: Snapshot, make: Sequence[Step], python: str, packages: Sequence[str]) -> list[Step]:
-    """``make``, the steps that make an environment, and the one that installs ``packages`` by its ``python``.
+def with_packages(s: Snapshot, make: Step, python: str, packages: Sequence[str]) -> list[Step]:
+    """``make``, the step that makes an environment, and the one that installs ``packages`` by its ``python``.
 
     Where PyPI's torch is not the build for this machine, that build comes from PyTorch's index (the other packages
-    from PyPI all the same), and the plain installation is the second way. ``make`` begins with the command.
+    from PyPI all the same), and the plain installation is the second way.
     """
     start = [python, "-m", "pip", "install"]
     plain = Step([*start, *packages], "first", network=True)
-    build = named_build(s) if "torch" in packages else None
+    build = _named_build(s) if "torch" in packages else None
     if build is None:
-        return [*make, plain]
+        return [make, plain]
     variant = build.choice.variant
     torch = f"torch=={build.choice.release}+{variant}"
     wanted = [torch if name == "torch" else name for name in packages]
@@ -37,10 +37,10 @@ def with_packages(s: Snapshot, make: Sequence[Step], python: str, packages: Sequ
     cpu = build.kind == "cpu"
     index = ["--extra-index-url", variant_index(variant)]
     own = Step([*start, *wanted, *index], "first_cpu" if cpu else "first_for", fields, network=True)
-    return [*make, own, Step(make[0].argv, "later_gpu" if cpu else "not_for_it"), plain]
+    return [make, own, Step(make.argv, "later_gpu" if cpu else "not_for_it"), plain]
 
 
-def named_build(s: Snapshot) -> Wanted | None:
+def _named_build(s: Snapshot) -> Wanted | None:
     """The build that has to be asked for by its name; None where a plain ``torch`` is it, or too little is known.
 
     A GPU that only waits for a driver is no reason for a torch that will never use it.

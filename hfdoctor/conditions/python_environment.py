@@ -200,7 +200,7 @@ def _externally_managed(s: Snapshot, goal: Goal) -> Verdict:
     fields: dict[str, Plain] = {"packages": " and ".join(missing), "python": python, "marker": marker}
     windows = s.windows is not None
     inside = ".venv\\Scripts\\python.exe" if windows else ".venv/bin/python"
-    steps = with_packages(s, [Step([python, "-m", "venv", ".venv"], "make_venv")], inside, missing)
+    steps = with_packages(s, Step([python, "-m", "venv", ".venv"], "make_venv"), inside, missing)
     if marker.startswith("/usr/lib/"):  # a way of its own: hfdoctor makes environments without that package
         steps.append(Step(says="debian_venv", administrator=True))
     clue = Clue(s.target.externally_managed, marker, "marker_is", fields)
