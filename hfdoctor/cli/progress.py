@@ -33,7 +33,7 @@ class Progress:
     def says(self, what: str, done: int, total: int) -> None:
         """Say what a fix is doing, and how many bytes of how many are done (0: not known)."""
         if total:
-            from ..conditions.room import size
+            from ..conditions.byte_count import size
 
             what = f"{what}: {size(done)} of {size(total)}"
         self._show(what)

@@ -9,9 +9,9 @@ import msgspec
 
 from ..facts.sections.hub import CacheHealth, RepoTrouble
 from ..facts.snapshot import Snapshot
+from .byte_count import size
 from .changes import Command, PutAway
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
-from .room import size
 
 #: kinds of trouble (sections.hub.TROUBLES) that mean a file must be fetched again
 DAMAGE = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..facts.sections.hub import CacheHealth, CacheLocation
 from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
+from .byte_count import size
 from .changes import RegistryChange, VariableChange
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
-from .room import CACHE_FOLDER, below, cache_variable, elsewhere, size
+from .room import CACHE_FOLDER, below, cache_variable, elsewhere
 
 #: Windows: "A required privilege is not held by the client"
 NO_PRIVILEGE = 1314

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from ..facts.snapshot import Snapshot
+from .byte_count import size
 from .model import Clue, Condition, Fail, Goal, Plain, Skip, Step, Treatment, Verdict
-from .room import size
 from .seen_stages import WORDS, Seen, first_of, ran
 
 NOT_RUN = "it shows only when something is computed on the GPU (hfdoctor smoke does where torch sees one)"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..facts.snapshot import Snapshot
+from .byte_count import size
 from .model import Clue, Condition, Fail, Goal, Plain, Skip, Step, Treatment, Verdict
-from .room import size
 from .seen_stages import WORDS, Seen, first_of, ran
 
 

@@ -9,6 +9,7 @@ from ..facts.cache_paths import TRANSFORMERS_CACHE_VARIABLES
 from ..facts.sections.hub import CacheHealth, OldRevisions
 from ..facts.sections.storage import Place, Volume
 from ..facts.snapshot import Snapshot
+from .byte_count import size
 from .changes import Command, PutAway, TreeMove, VariableChange
 from .model import Plain, Step
 from .reinstall import python_of
@@ -56,17 +57,6 @@ WORDS: Mapping[str, str] = {
     "pip_cache_there": "or let pip keep its cache in {new}, where {free} are free (variable PIP_CACHE_DIR)",
     "temp_there": "or let programs keep temporary files in {new}, where {free} are free (variable {name})",
 }
-
-
-def size(count: int) -> str:
-    """Bytes as people read them: 1.8 TB, 5.6 GB, 340 MB, 12 kB, 300 bytes."""
-    if count >= 10**12:
-        return f"{count / 10**12:.1f} TB"
-    if count >= 10**9:
-        return f"{count / 10**9:.1f} GB"
-    if count >= 10**6:
-        return f"{count / 10**6:.0f} MB"
-    return f"{count / 1000:.0f} kB" if count >= 1000 else f"{count} bytes"
 
 
 def volume_of(place: Place) -> str:

@@ -6,10 +6,11 @@ from ..facts.fact import FactMissing
 from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
 from . import room as ways_out
+from .byte_count import size
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 from .outstanding import Room, install_place, missing, room_needed
 from .reinstall import python_of
-from .room import size, volume_of
+from .room import volume_of
 
 #: bytes; less than this in the hub's cache does not hold one small model
 NO_ROOM_FOR_A_MODEL = 200 * 10**6

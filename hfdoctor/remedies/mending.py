@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from ..conditions.byte_count import size
 from ..conditions.model import Finding, Report
-from ..conditions.room import size
 from ..facts.snapshot import Snapshot
 from .action import Action, Progress, Refused
 from .engine import administer, begin, carry_out

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from ..conditions.room import size
+from ..conditions.byte_count import size
 from ..facts.probes.filesystems import space_of
 from ..facts.probes.hub_layout import taken
 from .action import Refused

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from ..conditions.byte_count import size
 from ..conditions.model import RemedyStep
-from ..conditions.room import size
 from ..conditions.ways import as_first
 from ..remedies.action import Difference, Needs
 from ..remedies.outcome import ChoiceLine, Fixed, Undone

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hfdoctor.conditions.byte_count import size
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding, Goal
 from hfdoctor.conditions.outstanding import install_place, missing, room_needed
-from hfdoctor.conditions.room import size
 from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.knowledge.sizes import install_size
 from tests import recorded

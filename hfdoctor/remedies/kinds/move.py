@@ -7,8 +7,8 @@ import hashlib
 import os
 import stat
 
+from ...conditions.byte_count import size
 from ...conditions.changes import TreeMove
-from ...conditions.room import size
 from .. import quarantine
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
 from ..anchored import Identity, chain_of, identity, is_folder, is_link, modes_of, open_folder, open_way

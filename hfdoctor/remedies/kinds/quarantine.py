@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ...conditions.byte_count import size
 from ...conditions.changes import PutAway
-from ...conditions.room import size
 from .. import quarantine
 from ..action import Action, Difference, Needs, NothingToDo, Progress, Refused, Seen, Workplace
 from ..anchored import Identity, identity, modes_of, open_folder, open_way
