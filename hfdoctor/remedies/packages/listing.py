@@ -11,24 +11,21 @@ from typing import TypeVar
 import msgspec
 
 from ..action import Refused
-from ..durable import settle, settle_folder
+from ..durable import write_whole
+from ..path_text import shown
+from ..place import own_folder
 
 T = TypeVar("T")
 
 
 def write(path: str, listed: object) -> None:
-    """Write it, and wait until it is on the disk."""
-    body = msgspec.json.encode(listed)
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    partial = _partial(path)
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-        file.flush()
-        settle(file.fileno())
-    os.replace(partial, path)
-    settle_folder(folder)
+    """Write it, and wait until it is on the disk. Raises Refused, OSError."""
+    try:
+        body = msgspec.json.encode(listed)
+    except UnicodeEncodeError as error:
+        raise Refused(f"{shown(error.object)} is no name in Unicode: rename that file or take it away first") from None
+    own_folder(Path(path).parent)
+    write_whole(Path(path), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
 def read(path: str, kind: type[T]) -> T | None:
@@ -48,10 +45,6 @@ def read(path: str, kind: type[T]) -> T | None:
 
 def drop(path: str) -> None:
     """Take it away, and what a process left that was killed while it was written."""
-    for one in (_partial(path), path):
+    for one in (f"{path}.new", path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(one)
-
-
-def _partial(path: str) -> str:
-    return path + ".new"
