@@ -21,6 +21,9 @@ from .made import workplace
 from .tree_states import tree_state
 from .wheels import make_wheel
 
+OLD = {"hub/__init__.py": "__version__ = '1.0'\n", "hub/old_part.py": "x = 1\n", "hub/data/a.txt": "old\n"}
+NEW = {"hub/__init__.py": "__version__ = '2.0'\n", "hub/new_part.py": "y = 2\n", "hub/data/b.txt": "new\n"}
+
 
 class Room:
     """A folder with an environment in ``env`` and an index."""
@@ -63,10 +66,17 @@ class Room:
     def wheel(self, name: str, version: str, files: Mapping[str, str] | None = None, **more: object) -> Path:
         return make_wheel(self.index.folder, name, version, files, **more)  # type: ignore[arg-type]
 
-    def prepare(self, *install: str, **options: object) -> PackagesAction:
-        """A prepared change, gone through the journal's JSON once."""
+    def two_versions(self) -> None:
+        """A package of which the newer release has other files, needs another package, and has a script and data."""
+        self.wheel("hub", "1.0", OLD, scripts={"hub": "hub.old_part:x"})
+        more = {"share/hub.txt": "2"}
+        self.wheel("hub", "2.0", NEW, scripts={"hub": "hub.new_part:y"}, requires=["needed>=1"], data=more)
+        self.wheel("needed", "1.5")
+
+    def prepare(self, *install: str, python: Path | None = None, **options: object) -> PackagesAction:
+        """A prepared change (of ``env``, or of the environment of ``python``), through the journal's JSON once."""
         self.number += 1
-        change = PackageChange(str(self.python), install, **options)  # type: ignore[arg-type]
+        change = PackageChange(str(python or self.python), install, **options)  # type: ignore[arg-type]
         place = workplace(self.folder / "work", environ=self.environ, token=f"{self.number:08x}")
         (self.folder / "work").mkdir(exist_ok=True)
         action = prepare_packages(change, place)
