@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 
 import msgspec
 
@@ -12,6 +12,7 @@ from ..facts.snapshot import Snapshot
 from .byte_count import size
 from .changes import Command, PutAway
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
+from .room import path_of
 
 #: kinds of trouble (sections.hub.TROUBLES) that mean a file must be fetched again
 DAMAGE = (
@@ -33,7 +34,7 @@ POINTERS = ("lfs-pointer", "lfs-pointer-upstream")
 NOT_FETCHED = ("lfs-pointer-upstream", "no-refs-target", "bad-ref", "folder-instead", "file-instead")
 #: how many files a finding shows
 SHOWN = 4
-#: bytes; a download that may take longer than a program is given here (half an hour) is not begun unasked
+#: bytes; a download of so much, which takes hours on a slow line, is not begun unasked
 LONG_DOWNLOAD = 8 * 10**9
 #: a command line is not for ever
 FILES_A_COMMAND = 40
@@ -121,28 +122,24 @@ def _steps(s: Snapshot, troubles: Sequence[RepoTrouble]) -> list[Step]:
     remarks = [
         Step(says=says, fields=fields) for says in sorted({_remark(s, one) for one in troubles if not one.entries})
     ]
-    flavour = PureWindowsPath if _windows(s) else PurePosixPath
+    path = path_of(s)
 
     def away(says: str, entries: Sequence[str]) -> list[Step]:
-        first, *rest = [PutAway(str(flavour(folder) / entry)) for entry in entries]
+        first, *rest = [PutAway(str(path(folder) / entry)) for entry in entries]
         return [Step(says=says, fields=fields, change=first), *(Step(change=change) for change in rest)]
 
-    fetch = _fetch(s, [one for one in troubles if one.entries]) if online else []
+    gone = [one for one in troubles if one.entries]
+    fetch = _fetch(s, gone) if online else []
     if not fetch:
         return [*away("away", entries), *remarks]
     # the branch of a version that is fetched again by its commit must go on pointing at it
     broken = {trouble.path for trouble in troubles}
-    staying = [entry for entry in entries if entry in broken or flavour(entry).parts[1] != "refs"]
-    download = sum(step.change.bytes for step in fetch if isinstance(step.change, Command))
+    staying = [entry for entry in entries if entry in broken or path(entry).parts[1] != "refs"]
+    download = sum(one.expected_bytes or 0 for one in gone)  # at least: of some it is not known
     if download > LONG_DOWNLOAD:
         fields["size"] = size(download)
         return [*away("away", entries), *remarks, *away("or_again", staying), *fetch]
     return [*away("away_and_again", staying), *fetch, *remarks, *away("or_away", entries)]
-
-
-def _windows(s: Snapshot) -> bool:
-    system = s.machine.os.maybe()
-    return system is not None and system.system == "windows"
 
 
 def _remark(s: Snapshot, trouble: RepoTrouble) -> str:

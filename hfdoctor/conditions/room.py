@@ -105,10 +105,11 @@ def elsewhere(s: Snapshot, place: Place, needed: int) -> Volume | None:
 
 def below(s: Snapshot, volume: Volume, name: str) -> str:
     """A folder of this name where the person can write on ``volume``."""
-    return str(_flavour(s)(volume.folder) / name)
+    return str(path_of(s)(volume.folder) / name)
 
 
-def _flavour(s: Snapshot) -> type[PureWindowsPath] | type[PurePosixPath]:
+def path_of(s: Snapshot) -> type[PureWindowsPath] | type[PurePosixPath]:
+    """How paths are written on the machine of the snapshot."""
     system = s.machine.os.maybe()
     return PureWindowsPath if system is not None and system.system == "windows" else PurePosixPath
 
@@ -219,7 +220,7 @@ def _named(old: Sequence[OldRevisions], total: int) -> dict[str, Plain]:
 
 
 def _away(s: Snapshot, cache: Place, says: str, fields: Mapping[str, Plain], entries: list[str]) -> list[Step]:
-    first, *others = [PutAway(str(_flavour(s)(cache.path) / entry)) for entry in entries]
+    first, *others = [PutAway(str(path_of(s)(cache.path) / entry)) for entry in entries]
     rest = [Step(change=change) for change in others]
     return [Step(says=says, fields=fields, change=first), *rest, Step(says="forget")]
 
@@ -271,7 +272,7 @@ def temp_there(s: Snapshot, place: Place, needed: int, *, same_disk: bool = Fals
     if volume is None or chosen is None:
         return []
     new = below(s, volume, TEMP_FOLDER)
-    names = ("TEMP", "TMP") if _flavour(s) is PureWindowsPath else ("TMPDIR",)
+    names = ("TEMP", "TMP") if path_of(s) is PureWindowsPath else ("TMPDIR",)
     fields: dict[str, Plain] = {"new": new, "free": size(volume.free), "name": " and ".join(names)}
     # -S -I: this must work where no temporary file can be made
     python = (chosen.python, "-I", "-S", "-c")

@@ -8,6 +8,7 @@ from hfdoctor.conditions.changes import Command, PackageChange, PutAway, TreeMov
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding, RemedyStep
 from hfdoctor.conditions.ways import automatic, change_of, ways
+from hfdoctor.facts.sections.hub import RepoTrouble
 from hfdoctor.facts.snapshot import Snapshot
 from tests import recorded
 
@@ -157,3 +158,15 @@ def test_a_download_of_hours_is_not_the_first_way() -> None:
     only, both = automatic_ways(s, "cache-corrupt")
     assert not any(isinstance(change, Command) for change in changes(only))
     assert "40.0 GB" in both[0].text and isinstance(changes(both)[-1], Command)
+
+
+def test_a_file_of_unknown_size_does_not_make_a_long_download_short() -> None:
+    s = recorded.load("cache-corrupt-cut-short")
+    (large,) = s.hub.health.need().troubles
+    large.expected_bytes = 40 * 10**9
+    path = large.path.rpartition("/")[0] + "/config.json"
+    s.hub.health.need().troubles.append(RepoTrouble(large.repo, "dangling-link", path, entries=[path]))
+    only, both = automatic_ways(s, "cache-corrupt")
+    assert not any(isinstance(change, Command) for change in changes(only))
+    assert PutAway(f"/home/ana/.cache/huggingface/hub/{path}") in changes(both)
+    assert "40.0 GB" in both[0].text
