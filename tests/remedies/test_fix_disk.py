@@ -6,9 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,17 +70,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
-@pytest.fixture
-def other_disk() -> Iterator[Path]:
-    """A folder on another volume."""
-    folder = Path("/dev/shm")
-    if not folder.is_dir() or folder.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
-        pytest.skip("no second volume here")
-    made = Path(tempfile.mkdtemp(dir=folder))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
-
-
 def tight(machine: Machine, other: Path | None = None) -> Snapshot:
     """What is seen where the disk of the cache is full, with ``other`` as the disk that has room."""
     snapshot = machine.observe(storage=True)
@@ -106,13 +93,13 @@ def take(machine: Machine, snapshot: Snapshot, words: str) -> None:
     machine.mend(DISK_FULL, number, snapshot)
 
 
-def test_the_cache_moves_to_the_other_disk_and_back(machine: Machine, other_disk: Path) -> None:
+def test_the_cache_moves_to_the_other_disk_and_back(machine: Machine, other: Path) -> None:
     before, rc = tree_state(machine.cache), (machine.home / ".bashrc").read_bytes()
-    snapshot = tight(machine, other_disk)
+    snapshot = tight(machine, other)
     text = ways(machine, snapshot)[0]
     assert "move the hub cache" in text and "1.0 TB are free" in text
     choice = machine.mend(DISK_FULL, 1, snapshot)
-    new = other_disk / room.CACHE_FOLDER
+    new = other / room.CACHE_FOLDER
     assert not machine.cache.exists()
     assert tree_state(new) == before
     environ = machine.environ
@@ -126,7 +113,7 @@ def test_the_cache_moves_to_the_other_disk_and_back(machine: Machine, other_disk
     machine.undo()
     assert tree_state(machine.cache) == before
     assert (machine.home / ".bashrc").read_bytes() == rc
-    assert list(other_disk.iterdir()) == []
+    assert list(other.iterdir()) == []
 
 
 def in_own_mounts(script: str, argv: list[str], environ: dict[str, str] | None = None) -> str:
@@ -212,20 +199,20 @@ assert tree_state(cache) == before and not Path({str(disk / room.CACHE_FOLDER)!r
     assert "fixed    disk-full" in said
 
 
-def test_an_empty_cache_only_gets_another_place(machine: Machine, other_disk: Path) -> None:
+def test_an_empty_cache_only_gets_another_place(machine: Machine, other: Path) -> None:
     shutil.rmtree(machine.cache / MODEL)
-    assert "keep models in" in ways(machine, tight(machine, other_disk))[0]
+    assert "keep models in" in ways(machine, tight(machine, other))[0]
 
 
-def test_the_variable_that_decides_is_kept(machine: Machine, other_disk: Path) -> None:
+def test_the_variable_that_decides_is_kept(machine: Machine, other: Path) -> None:
     machine.variables = {"HUGGINGFACE_HUB_CACHE": str(machine.cache)}
-    (finding,) = machine.findings(DISK_FULL, tight(machine, other_disk))
+    (finding,) = machine.findings(DISK_FULL, tight(machine, other))
     assert finding.remedy
     assert any("HUGGINGFACE_HUB_CACHE" in step.text for step in finding.remedy.steps)
 
 
-def test_the_same_disk_seen_twice_is_no_way_out(machine: Machine, other_disk: Path) -> None:
-    snapshot = tight(machine, other_disk)
+def test_the_same_disk_seen_twice_is_no_way_out(machine: Machine, other: Path) -> None:
+    snapshot = tight(machine, other)
     space = next(p for p in snapshot.storage.places.need() if p.role == "hf-cache").space.need()
     (volume,) = snapshot.storage.volumes.need()
     volume.total, volume.free = space.total, space.free + 1_000_000
@@ -280,9 +267,9 @@ def test_pips_cache_is_emptied_and_its_size_told(machine: Machine, monkeypatch: 
     assert not wheel.exists()
 
 
-def test_temporary_files_elsewhere(machine: Machine, other_disk: Path) -> None:
+def test_temporary_files_elsewhere(machine: Machine, other: Path) -> None:
     before = tree_state(machine.home, times=False)
-    snapshot = tight(machine, other_disk)
+    snapshot = tight(machine, other)
     place = next(p for p in snapshot.storage.places.need() if p.role == "temp")
     place.writable.need().ok, place.writable.need().why = False, "full"
     place.space.need().free = 0
@@ -291,7 +278,7 @@ def test_temporary_files_elsewhere(machine: Machine, other_disk: Path) -> None:
     texts = [choice for choice in machine.choices(finding, snapshot) if choice.automatic]
     assert "temporary files" in texts[0].text
     machine.mend(DISK_FULL, 1, snapshot)
-    folder = other_disk / room.TEMP_FOLDER
+    folder = other / room.TEMP_FOLDER
     assert folder.stat().st_mode & 0o777 == 0o700
     assert str(folder) in (machine.home / ".bashrc").read_text()
     machine.undo()
@@ -299,10 +286,10 @@ def test_temporary_files_elsewhere(machine: Machine, other_disk: Path) -> None:
     assert tree_state(machine.home, besides={"state"}, times=False) == before
 
 
-def test_somebody_elses_folder_is_not_taken_for_temporary_files(machine: Machine, other_disk: Path) -> None:
-    (other_disk / "elsewhere").mkdir()
-    (other_disk / room.TEMP_FOLDER).symlink_to(other_disk / "elsewhere")
-    snapshot = tight(machine, other_disk)
+def test_somebody_elses_folder_is_not_taken_for_temporary_files(machine: Machine, other: Path) -> None:
+    (other / "elsewhere").mkdir()
+    (other / room.TEMP_FOLDER).symlink_to(other / "elsewhere")
+    snapshot = tight(machine, other)
     place = next(p for p in snapshot.storage.places.need() if p.role == "temp")
     place.writable.need().ok, place.writable.need().why = False, "full"
     place.space.need().free = 0

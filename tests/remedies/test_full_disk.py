@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,9 @@ from hfdoctor.remedies.engine import carry_out, recover_all
 from hfdoctor.remedies.undoing import last_fix, undo
 from tests.thorough import THOROUGH
 
+from .forked import said_in_fork
 from .small_machine import SmallMachine
+from .volumes_made import mounted
 
 pytestmark = [
     pytest.mark.allow_subprocess,
@@ -56,23 +57,7 @@ def with_files_up_to(size: int, work: Callable[[], str]) -> str:
     """What ``work`` says in a process that may write no file beyond ``size`` bytes."""
     import resource
 
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        said = "crashed"
-        try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-            said = work()
-        except BaseException as error:
-            said = f"crashed: {error!r}"
-        finally:
-            os.write(writing, said.encode())
-            os._exit(0)
-    os.close(writing)
-    with open(reading, encoding="utf-8") as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    return said
+    return said_in_fork(work, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
 
 
 def recovered(machine: SmallMachine) -> None:
@@ -161,12 +146,7 @@ def test_a_disk_that_fails_while_it_is_waited_for(
 
 
 def test_a_full_file_system(machine: SmallMachine) -> None:
-    state = machine.state
-    state.mkdir(mode=0o700)
-    command = ["mount", "-t", "tmpfs", "-o", "size=16k,mode=0700", "none", str(state)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount")
-    try:
+    with mounted(machine.state, "size=16k", "mode=0700") as state:
         before = machine.looks()
         (state / "filler").write_bytes(b"x" * 4096)
         with pytest.raises(OSError, match="No space left"):
@@ -180,5 +160,3 @@ def test_a_full_file_system(machine: SmallMachine) -> None:
         assert fixing(machine) == "done"
         assert undoing(machine) == "undone"
         assert machine.looks() == before
-    finally:
-        subprocess.run(["umount", "-l", str(state)], check=True)

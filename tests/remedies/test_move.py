@@ -5,26 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from hfdoctor.conditions.changes import TreeMove
 from hfdoctor.remedies.action import NothingToDo, Refused, quiet
-from hfdoctor.remedies.kinds.move import MoveAction, prepare_move
 
-from .made import workplace
+from .moves_made import planned, through_json
 from .tree_states import make_tree, tree_state
-from .volumes_made import second_volume
-
-
-@pytest.fixture
-def other_volume(tmp_path: Path) -> Iterator[Path]:
-    """A folder on another volume than ``tmp_path``."""
-    with second_volume(tmp_path) as folder:
-        yield folder
 
 
 @pytest.fixture(params=["same volume", "other volume"])
@@ -34,18 +22,8 @@ def there(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         folder = tmp_path / "there"
         folder.mkdir()
         return folder
-    found: Path = request.getfixturevalue("other_volume")
+    found: Path = request.getfixturevalue("other")
     return found
-
-
-def planned(source: Path, destination: Path, home: Path) -> MoveAction:
-    action = prepare_move(TreeMove(str(source), str(destination)), workplace(home))
-    return through_json(action)
-
-
-def through_json(action: MoveAction) -> MoveAction:
-    """As another process reads it from the journal."""
-    return msgspec.json.decode(msgspec.json.encode(action), type=MoveAction)
 
 
 def private(*folders: Path) -> list[Path]:

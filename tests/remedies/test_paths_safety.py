@@ -26,15 +26,8 @@ from hfdoctor.remedies.trees import remove_tree
 
 from .made import workplace
 from .tree_states import make_tree, tree_state
-from .volumes_made import second_volume
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links that anybody may make")
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Path]:
-    with second_volume(tmp_path) as folder:
-        yield folder
 
 
 @pytest.fixture

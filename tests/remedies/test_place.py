@@ -16,8 +16,10 @@ from hfdoctor.remedies.action import Refused
 from hfdoctor.remedies.journal import Journal, Record
 from hfdoctor.remedies.place import own_folder, state_folder
 
+from .forked import NOBODY, as_nobody
+from .volumes_made import mounted
+
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes of POSIX")
-NOBODY = 65534
 
 
 def refusal(folder: Path) -> str:
@@ -32,38 +34,15 @@ def refusal(folder: Path) -> str:
 @pytest.fixture
 def open_room() -> Iterator[Path]:
     """A folder that a person without rights can reach; pytest's own ones are root's alone."""
+    with tempfile.TemporaryDirectory() as other:
+        assert (
+            tried(Path(other) / "state")() == "written"
+        )  # all modules are loaded: root's own Python is closed to them
     room = Path(tempfile.mkdtemp()).resolve()
     try:
         yield room
     finally:
         shutil.rmtree(room)
-
-
-def as_nobody(work: Callable[[], str]) -> str:
-    """What ``work`` says in a child without root's rights: root may do what modes forbid."""
-    if os.geteuid() != 0:
-        return work()
-    with tempfile.TemporaryDirectory() as room:
-        assert tried(Path(room) / "state")() == "written"  # all modules are loaded: root's own Python is closed to it
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        said = "crashed"
-        try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            said = work()
-        except BaseException as error:
-            said = f"crashed: {error!r}"
-        finally:
-            os.write(writing, said.encode())
-            os._exit(0)
-    os.close(writing)
-    with open(reading, encoding="utf-8") as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    return said
 
 
 def tried(folder: Path) -> Callable[[], str]:
@@ -213,15 +192,11 @@ def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
 @pytest.mark.allow_subprocess
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system of its own")
 def test_a_file_system_that_is_only_read(open_room: Path) -> None:
-    if subprocess.run(["mount", "-t", "tmpfs", "none", str(open_room)], capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount")
-    try:
-        assert tried(open_room / "state")() == "written"
-        subprocess.run(["mount", "-o", "remount,ro", str(open_room)], check=True)
-        assert tried(open_room / "state")().endswith("it may not be written")
-        assert tried(open_room / "new")() == (
-            f"hfdoctor cannot keep its journal in {open_room / 'new'}: {open_room / 'new'}: Read-only file system"
+    with mounted(open_room / "volume") as volume:
+        assert tried(volume / "state")() == "written"
+        subprocess.run(["mount", "-o", "remount,ro", str(volume)], check=True)
+        assert tried(volume / "state")().endswith("it may not be written")
+        assert tried(volume / "new")() == (
+            f"hfdoctor cannot keep its journal in {volume / 'new'}: {volume / 'new'}: Read-only file system"
         )
-        assert len(Journal(open_room / "state").read().runs) == 1  # undo --list still tells
-    finally:
-        subprocess.run(["umount", str(open_room)], check=True)
+        assert len(Journal(volume / "state").read().runs) == 1  # undo --list still tells
