@@ -76,9 +76,12 @@ def test_pip_without_an_index_takes_wheels_from_folders(room: Room, tmp_path: Pa
 
     make_wheel(tmp_path / "house", "hub", "1.0")
     with_pip(room, f"[install]\nno-index = true\nfind-links = {tmp_path}/missing {tmp_path}/house\n")
-    action = room.prepare("hub")
+    action = room.prepare("hub")  # PyPI has one of this name, too
+    assert action.describe() == [Difference("hub", "not installed", "1.0")]
     action.apply(quiet)
     assert action.look().state == "after"
+    with pytest.raises(Refused, match="requests was not found in the provided package locations"):
+        room.prepare("requests")
 
 
 def test_the_index_of_a_change_is_asked_alone(room: Room, tmp_path: Path) -> None:

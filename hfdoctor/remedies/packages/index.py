@@ -19,7 +19,7 @@ from ..action import Refused
 
 _TRUE = ("1", "true", "yes", "on", "t", "y")
 #: settings of uv that name another index than PyPI
-_UV_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX")
+_UV_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
 
 class Source(msgspec.Struct):
@@ -122,7 +122,7 @@ def _like_pip(found: Source, environ: Mapping[str, str], home: str, cwd: str, pr
         places = [one for text in settings["find-links"].split() if (one := _place(text, cwd))]
         put["UV_FIND_LINKS"] = ",".join(places)
     if settings.get("no-index", "").lower() in _TRUE:
-        put["UV_NO_INDEX"] = "1"
+        found.words.append("--no-index")  # uv has no variable for it
     if settings.get("constraint"):
         put["UV_CONSTRAINT"] = settings["constraint"]
     if settings.get("pre", "").lower() in _TRUE:
