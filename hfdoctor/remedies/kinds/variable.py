@@ -173,7 +173,7 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
 
 def prepare_variable(change: VariableChange, place: Workplace) -> VariableAction | WindowsVariableAction:
     """See ``registered.prepare``. Changes of secrets and of lists of folders are refused: they are a person's."""
-    _refuse_secrets(change, place.environ)
+    _refuse_secrets(change)
     if WINDOWS:
         from .variable_windows import prepare_windows_variable
 
@@ -194,12 +194,11 @@ def prepare_variable(change: VariableChange, place: Workplace) -> VariableAction
         raise Refused(f"{_why(error)}; add this line to {start.path} yourself: {line}") from None
 
 
-def _refuse_secrets(change: VariableChange, environ: Mapping[str, str]) -> None:
-    """Raises Refused for what must stand in no plan and in no journal; on Windows that holds the old value, too."""
+def _refuse_secrets(change: VariableChange) -> None:
+    """Raises Refused for what must stand in no plan and in no journal."""
     from ...facts.redaction import is_secret
 
-    values = [change.value, environ.get(change.name) if WINDOWS else None]
-    if is_secret(change.name) or any(_without_secrets(change.name, value) != value for value in values):
+    if is_secret(change.name) or _without_secrets(change.name, change.value) != change.value:
         raise Refused(f"{change.name} holds a secret, which hfdoctor does not write: set or unset it yourself")
 
 
