@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .machine import REPOSITORY, WindowsMachine, windows_path
+from .machine import REPOSITORY, WindowsMachine
+from .wheels import install_for_windows
 
 
 @pytest.fixture(scope="session")
@@ -23,16 +24,13 @@ def windows_site(winpy: Path, request: pytest.FixtureRequest) -> Path:
     key = hashlib.sha256("\n".join(needed).encode()).hexdigest()[:12]
     folder = request.config.cache.mkdir(f"windows-site-{key}")
     ready = folder / "ready"
-    if not ready.exists():
-        shutil.rmtree(folder / "site", ignore_errors=True)
-        command = [str(winpy), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-        command += ["--target", windows_path(folder / "site"), *needed]
-        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
-        if ended.returncode:
-            pytest.skip(
-                f"the packages for Windows could not be installed: {ended.stderr.decode(errors='replace')[-300:]}"
-            )
-        ready.touch()
+    # the first of several workers makes it
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            shutil.rmtree(folder / "site", ignore_errors=True)
+            install_for_windows(folder / "site", *needed)
+            ready.touch()
     return folder / "site"
 
 

@@ -1,8 +1,8 @@
 """Runs inside the Windows Python: changes the registry and the environment, and runs programs in between.
 
-Reads a list of steps (JSON) from the file named first and writes what came of them to the file named second. A step is
+Each line of standard input is a list of steps (JSON); what came of them is a line of standard output. A step is
 ``{"set": [[key, name, type, value]], "delete": [[key, name]], "drop": [key], "environ": {name: value or null},
-"cwd": folder, "argv": [words for python.exe]}``; every part is optional. One start of Wine serves all steps of a test.
+"cwd": folder, "argv": [words for python.exe]}``; every part is optional. One start of Wine serves a whole module.
 """
 
 import base64
@@ -64,5 +64,5 @@ def perform(step):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as steps, open(sys.argv[2], "w", encoding="utf-8") as results:
-        json.dump([perform(step) for step in json.load(steps)], results)
+    for line in sys.stdin:
+        print(json.dumps([perform(step) for step in json.loads(line)]), flush=True)

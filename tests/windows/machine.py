@@ -6,14 +6,16 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 
-#: seconds; one start of Wine takes one or two
+#: seconds for all steps of one call; one start of Wine takes one or two
 PATIENCE_S = 120
 
 Step = dict[str, Any]
@@ -47,6 +49,8 @@ class WindowsMachine:
     winpy: Path
     folder: Path
     site: Path
+    #: driver.py, which waits for steps and keeps Wine running in between
+    _driver: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def prefix(self) -> Path:
@@ -75,34 +79,62 @@ class WindowsMachine:
 
     def remove(self) -> None:
         """End what still runs in this prefix, and delete it."""
+        self.new_terminal()
         if shutil.which("wineserver"):
             environ = {**os.environ, "WINEPREFIX": str(self.prefix)}
             subprocess.run(["wineserver", "-k"], env=environ, capture_output=True, timeout=30, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def new_terminal(self) -> None:
+        """The next step gets the variables that the registry holds then, as in a terminal that is opened then."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.communicate(timeout=PATIENCE_S)
+
     def run(self, *steps: Step) -> list[Result]:
         """Perform the steps (see driver.py) one after another; a result for each that runs a program."""
-        wanted, done = self.folder / "steps.json", self.folder / "results.json"
-        wanted.write_text(json.dumps(steps), "utf-8")
+        driver = self._driver = self._driver or self._start()
+        assert driver.stdin is not None
+        assert driver.stdout is not None
+        # the launcher, and what it started
+        overdue = threading.Timer(PATIENCE_S, os.killpg, (driver.pid, signal.SIGKILL))
+        overdue.start()
+        try:
+            driver.stdin.write(json.dumps(steps).encode() + b"\n")
+            driver.stdin.flush()
+            told = driver.stdout.readline()
+        finally:
+            overdue.cancel()
+        if not told:
+            self.new_terminal()
+            raise AssertionError(self._complaints.read_text("utf-8", "replace"))
+        found = [result for result in json.loads(told) if result is not None]
+        return [Result(r["code"], base64.b64decode(r["stdout"]), base64.b64decode(r["stderr"])) for r in found]
+
+    @property
+    def _complaints(self) -> Path:
+        """What the driver writes to its standard error."""
+        return self.folder / "complaints.txt"
+
+    def _start(self) -> subprocess.Popen[bytes]:
         environ = {
             **os.environ,
             "WINEPREFIX": str(self.prefix),
             "PYTHONPATH": ";".join(windows_path(path) for path in (REPOSITORY, self.site)),
-            # what Wine compiles is kept, but beside the packages: nothing is written into the repository
+            # what Wine compiles is kept for all tests, but beside the packages: nothing is written into the repository
             "PYTHONPYCACHEPREFIX": windows_path(self.site.with_name("compiled")),
         }
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         driver = windows_path(Path(__file__).with_name("driver.py"))
-        ended = subprocess.run(
-            [str(self.winpy), driver, windows_path(wanted), windows_path(done)],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr.decode("utf-8", "replace")
-        found = [result for result in json.loads(done.read_text("utf-8")) if result is not None]
-        return [Result(r["code"], base64.b64decode(r["stdout"]), base64.b64decode(r["stderr"])) for r in found]
+        with self._complaints.open("wb") as complaints:
+            return subprocess.Popen(
+                [str(self.winpy), driver],
+                env=environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,
+            )
 
 
 def hfdoctor(*words: str, **step: Any) -> Step:

@@ -121,7 +121,7 @@ def test_three_conditions_fixed_and_taken_back(machine: WindowsMachine) -> None:
     (registry_before,) = machine.run({**damage, **EXPORT})
     files_before = tree(user / "OneDrive - 한국상사")
 
-    # a terminal opened after the damage: its programs have HF_HOME from the registry
+    machine.new_terminal()  # its programs have HF_HOME from the registry
     (fixed,) = machine.run(hfdoctor(*fix, environ={"PYTHONIOENCODING": "cp949"}))
     became = [(one["condition"], one["outcome"], one.get("reason", "")) for one in fixed.report["fixes"]]
     assert sorted(became) == sorted((one, "fixed", "") for one in WANTED), fixed.stderr.decode("cp949")
@@ -129,7 +129,7 @@ def test_three_conditions_fixed_and_taken_back(machine: WindowsMachine) -> None:
     moved = {path.partition("/")[2]: data for path, data in files_before.items()}
     assert tree(cache) == moved
 
-    # a new terminal: nothing is found any more, and nothing changes
+    machine.new_terminal()  # nothing is found any more, and nothing changes
     again, registry_then = machine.run(hfdoctor(*fix, environ={"PYTHONIOENCODING": "cp1252"}), EXPORT)
     assert [one["outcome"] for one in again.report["fixes"]] == ["nothing"] * len(WANTED)
     assert again.code == 0

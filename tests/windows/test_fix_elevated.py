@@ -10,16 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.thorough import THOROUGH, WHY_NOT
-
 from .machine import Result, Step, WindowsMachine
 
-pytestmark = [
-    pytest.mark.wine,
-    pytest.mark.slow,
-    pytest.mark.allow_subprocess,
-    pytest.mark.skipif(not THOROUGH, reason=WHY_NOT),
-]
+pytestmark = [pytest.mark.wine, pytest.mark.slow, pytest.mark.allow_subprocess]
 
 PERSON = r"HKCU\Environment"
 MACHINE = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
@@ -90,7 +83,7 @@ def test_from_the_finding_to_the_undo(machine: WindowsMachine) -> None:
     assert sum(name.upper().endswith("HF_HUB_OFFLINE") for name in unchanged.report) == 2
 
     fixed, then = machine.run(doctor(*fix, "--yes", code_page="cp949", **offline), EXPORT)
-    # in a new terminal
+    machine.new_terminal()
     (again,) = machine.run(doctor(*fix, "--yes", code_page="cp949", HF_HUB_OFFLINE=None))
     assert fixed.code == 0, fixed.stdout.decode("cp949")
     assert fixed.stderr.count(b"Windows asked") == 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.thorough import THOROUGH, WHY_NOT
-
 from . import cases_journal, inside
 from .machine import WindowsMachine
 
-pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess, pytest.mark.skipif(not THOROUGH, reason=WHY_NOT)]
+pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
 
 
 @pytest.fixture(scope="module")

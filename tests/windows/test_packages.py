@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from tests.facts.test_packages_environments import install
 
 from .machine import Result, WindowsMachine
 from .test_target import check, make
+from .wheels import install_for_windows
 
 pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
 
@@ -24,11 +23,7 @@ def env(machine: WindowsMachine) -> Path:
     """An environment with real Windows builds, and a transformers that asks for them."""
     env = make(machine, "패키지 env")
     site = env / "Lib" / "site-packages"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
-    command += ["--platform", "win_amd64", "--python-version", "3.11", "--only-binary", ":all:", *REAL]
-    ended = subprocess.run(command, capture_output=True, timeout=300)
-    if ended.returncode:
-        pytest.skip(f"no Windows wheels could be had: {ended.stderr.decode(errors='replace')[-300:]}")
+    install_for_windows(site, *REAL, dependencies=False)
     install(site, "transformers", requires=" ".join(REAL))
     return env
 

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.thorough import THOROUGH, WHY_NOT
-
 from ..remedies.index import Index
 from ..remedies.wheels import make_wheel
 from .machine import WindowsMachine, windows_path
 
-pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess, pytest.mark.skipif(not THOROUGH, reason=WHY_NOT)]
+pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
 
 
 def _link(source: str, target: str) -> None:
