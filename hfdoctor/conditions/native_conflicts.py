@@ -92,9 +92,7 @@ def _numpy_cure(s: Snapshot, installed: dict[str, Distribution], package: str) -
     fields: dict[str, Plain] = {"package": package or "the module"}
     newer: Step | None = Step(says="newer_package", fields=fields)
     if package == "torch":
-        newer = newer_torch(s, FOR_NUMPY_2, says="newer_package")
-        if newer is not None:
-            newer.fields = fields
+        newer = newer_torch(s, FOR_NUMPY_2, fields, says="newer_package")
     elif package in installed:
         newer = Step([*command, package, "--upgrade"], "newer_package", fields, network=True)
     interpreter = s.target.interpreter.maybe()

@@ -14,17 +14,23 @@ from .torch_wanted import Nothing, wanted_build
 WORDS: Mapping[str, str] = {"newer_torch": "install a newer torch"}
 
 
-def newer_torch(s: Snapshot, least: str = "", *, told: str = "", says: str = "newer_torch") -> Step | None:
+def newer_torch(
+    s: Snapshot,
+    least: str = "",
+    fields: Mapping[str, Plain] = {},
+    *,
+    told: str = "",
+    says: str = "newer_torch",
+) -> Step | None:
     """The step to a newer torch (of the release ``least`` or a later one) with the companions that are there.
 
     It comes from the index of its own variant as long as that has such a release, else in the variant that this
     machine should have. None where no build would do. ``told`` is the present version where it is known from elsewhere
-    than the list of packages. ``says`` is a key of the condition's words.
+    than the list of packages. ``says`` is a key of the condition's words, ``fields`` is what these name.
     """
     entry = s.packages.installed().get("torch")
     version = told or (entry.version if entry else "")
     packages = _with_companions(s)
-    fields: dict[str, Plain] = {"packages": " and ".join(packages)}
     if entry is not None and entry.installer.lower().startswith("conda"):
         return Step(install_like(s, "torch", f">={least}" if least else ""), says, fields, network=True)
     wanted = [f"torch>={least}" if least else "torch", *packages[1:]]
