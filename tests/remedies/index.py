@@ -7,7 +7,6 @@ import hashlib
 import http.server
 import re
 import threading
-import time
 from pathlib import Path
 
 
@@ -23,8 +22,9 @@ class Index:
         self.asked: list[str] = []
         #: ends of paths that are answered with an error
         self.broken: list[str] = []
-        #: seconds before a wheel is sent
-        self.slow_s = 0.0
+        #: wheels are sent while it is set
+        self.open = threading.Event()
+        self.open.set()
         index = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -78,7 +78,7 @@ class Index:
             page = f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>"
             return (200, "text/html", page.encode()) if links else (404, "text/plain", b"not here")
         if parts[0] == "files":
-            time.sleep(self.slow_s)
+            self.open.wait(60)
         if parts[0] == "files" and (self.folder / parts[-1]).is_file():
             return 200, "application/octet-stream", (self.folder / parts[-1]).read_bytes()
         return 404, "text/plain", b"not here"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,7 +16,7 @@ from hfdoctor.remedies.action import quiet
 from hfdoctor.remedies.kinds.packages import PackagesAction
 from tests.thorough import KILLS, MOMENTS
 
-from .killed import every_moment, killed_after
+from .killed import ROOT, every_moment, killed_after
 from .package_room import Room, room
 
 __all__ = ["room"]
@@ -136,11 +138,18 @@ def test_an_uv_that_outlives_hfdoctor_is_ended_before_its_folder_goes(room: Room
     room.create()
     action = room.prepare("hub")
     before = room.state()
-    room.index.slow_s = 3.0
     room.environ["UV_CACHE_DIR"] = str(room.folder / "empty-cache")
-    code = code_for(room, action, "apply(quiet)")
-    assert not killed_after(code, 1.5, environ=room.environ, family=False)
+    room.index.asked.clear()
+    room.index.open.clear()
+    code = "arm = lambda: None" + code_for(room, action, "apply(quiet)")
+    child = subprocess.Popen([sys.executable, "-B", "-c", code], env={**os.environ, **room.environ}, cwd=ROOT)
+    while not any(path.startswith("/files/") for path in room.index.asked):
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.kill()
+    child.wait()
     action.undo(quiet)
     assert room.state() == before
-    time.sleep(3.5)  # by now it would have come to its end
+    room.index.open.set()
+    time.sleep(0.5)  # it would have come to its end
     assert room.state() == before
