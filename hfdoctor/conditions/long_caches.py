@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
 from .model import Clue, Plain
+from .move_cache import HOME, SET_WITH_HOME
 from .path_lengths import FILE_LIMIT, FOLDER_LIMIT, Reach, drive_of_home, reach
 
 #: a path that begins so is taken as it is and has no limit
@@ -54,8 +55,8 @@ def hub_places(s: Snapshot) -> list[Place]:
     cache = places.get("hf-cache")
     if cache is None:
         return []
-    if cache.set_by in ("default", "HF_HOME", "XDG_CACHE_HOME") and "hf-home" in places:
-        return [places["hf-home"]]
+    if cache.set_by in SET_WITH_HOME and HOME in places:
+        return [places[HOME]]
     return [cache]
 
 

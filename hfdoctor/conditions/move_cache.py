@@ -12,6 +12,8 @@ from .model import Plain, Step
 #: the place of each role when it is not below HF_HOME: what it adds to the name of the new folder
 _BESIDE = {"hf-cache": "-hub", "xet-cache": "-xet"}
 HOME = "hf-home"
+#: what places a cache together with the folder above it (``Place.set_by``): all else is a variable of its own
+SET_WITH_HOME = ("default", "HF_HOME", "XDG_CACHE_HOME")
 
 
 def new_places(places: Sequence[Place], folder: str) -> list[tuple[Place, str, str]]:
@@ -25,8 +27,7 @@ def new_places(places: Sequence[Place], folder: str) -> list[tuple[Place, str, s
     for place in places:
         if place.role not in _BESIDE:
             continue
-        own = place.set_by not in ("default", "HF_HOME", "XDG_CACHE_HOME")
-        if own:
+        if place.set_by not in SET_WITH_HOME:
             beside = folder + _BESIDE[place.role]
             below = str(PureWindowsPath(folder, _BESIDE[place.role].removeprefix("-")))
             found.append((place, place.set_by, below if home is None else beside))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PureWindowsPath
 
 from ..facts.sections.windows import VcLibrary, Windows
@@ -10,6 +10,7 @@ from ..facts.snapshot import Snapshot
 from .changes import VariableChange
 from .dll_load import vc_problems
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
+from .move_cache import SET_WITH_HOME
 from .seen_imports import may_be_error
 from .seen_stages import failures
 
@@ -87,9 +88,8 @@ def _too_old(s: Snapshot, windows: Windows, found: Mapping[str, VcLibrary], plat
         clues.insert(0, Clue(s.packages.imports, "torch", "did_not_start"))
     severity: Severity = "error" if seen or (breaks and may_be_error(s)) else "warning"
     basis: Basis = "observed" if seen else "derived"
-    steps = _runtime_steps(platform)
-    if library.via != "system":
-        steps.insert(INSTALL_STEPS, Step(says="own", fields=fields))
+    own = [] if library.via == "system" else [Step(says="own", fields=fields)]
+    steps = _runtime_steps(platform, own)
     return Fail("too_old", severity, basis, clues, fields, Treatment("print-only", steps), len(clues))
 
 
@@ -99,11 +99,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts) if len(parts) == 2 and all(part.isdigit() for part in parts) else ()
 
 
-#: how many of the steps below are the first way, by hand
-INSTALL_STEPS = 3
-
-
-def _runtime_steps(platform: str) -> list[Step]:
+def _runtime_steps(platform: str, more: Sequence[Step] = ()) -> list[Step]:
+    """By hand, with ``more`` to be done after it; or by winget."""
     kind = KINDS[platform]
     url = REDISTRIBUTABLE.format(kind=kind)
     winget = ["winget", "install", "--exact", "--id", f"Microsoft.VCRedist.2015+.{kind}"]
@@ -111,6 +108,7 @@ def _runtime_steps(platform: str) -> list[Step]:
         Step(says="download", fields={"url": url}, network=True),
         Step(says="install", fields={"file": url.rpartition("/")[2]}, administrator=True),
         Step(says="restart_if_asked"),
+        *more,
         Step(winget, "winget", administrator=True, network=True),
     ]
 
@@ -192,7 +190,7 @@ def _private_cache(s: Snapshot) -> Fail | None:
     if not folder.is_relative_to(appdata) or folder.is_relative_to(appdata / "Local" / "Packages"):
         return None
     # which variable decides, and where it must point: HF_HOME is the folder above the cache
-    own = cache.set_by not in ("default", "HF_HOME", "XDG_CACHE_HOME")
+    own = cache.set_by not in SET_WITH_HOME
     name = cache.set_by if own else "HF_HOME"
     better = str(PureWindowsPath(home, ".cache", "huggingface", "hub" if own else ""))
     fields: dict[str, Plain] = {"cache": cache.path, "better": better, "name": name}
