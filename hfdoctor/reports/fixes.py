@@ -46,8 +46,10 @@ def choice_lines(number: int, choice: ChoiceLine, width: int, *, windows: bool) 
 
 
 def change_line(change: Difference) -> str:
-    """``LongPathsEnabled: not set -> 1``."""
-    return f"{change.what}: {change.old} -> {change.new}"
+    """``LongPathsEnabled: not set -> 1``; a command has no values: ``run: hf download gpt2``."""
+    if not change.new:
+        return f"taken back: {change.old}"
+    return f"{change.what}: {change.old} -> {change.new}" if change.old else f"{change.what}: {change.new}"
 
 
 def hand_lines(steps: Sequence[RemedyStep], width: int, *, windows: bool, automatic: bool = False) -> list[str]:
@@ -82,7 +84,7 @@ def price_of(choice: ChoiceLine) -> str:
         words.append(f"needs {size(needs.disk_bytes)} of disk")
     elif needs.disk_bytes < 0:
         words.append(f"frees {size(-needs.disk_bytes)}")
-    words.append(needs.for_good or "can be undone")
+    words.append("what is run cannot be undone" if needs.for_good else "can be undone")
     return ", ".join(words)
 
 

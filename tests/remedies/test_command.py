@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from hfdoctor.conditions.changes import Command
+from hfdoctor.facts.child import Ended
 from hfdoctor.remedies.action import Refused, quiet
 from hfdoctor.remedies.engine import begin, carry_out, take_back
 from hfdoctor.remedies.journal import Journal
-from hfdoctor.remedies.kinds.command import CommandAction, prepare_command
+from hfdoctor.remedies.kinds.command import CommandAction, _said, prepare_command
 from hfdoctor.remedies.kinds.registered import prepare
 from tests.thorough import MOMENTS
 
@@ -65,10 +66,33 @@ def test_a_failing_command_says_what_it_said_and_is_rolled_back(tmp_path: Path) 
     with journal.locked():
         ended = carry_out(journal, begin(journal, "disk-full", "clean", [action], token="1a2b3c4d"))
     assert not ended.done
-    assert "(exit code 3): no?[31m way to https://***@host" in ended.reason
+    assert "(exit code 3): no way to https://***@host" in ended.reason
     assert not made.exists()
     assert action.look().state == "before"
     assert [run.how for run in journal.read().runs.values()] == ["rolled-back"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        ("thrown\n\x1b[1m\x1b[31mError: no such name.\x1b[0m\n\x1b[90mHint: try\x1b[0m", "Error: no such name."),
+        ("Traceback (most recent call last):\n  File x\nhub.errors.HfError: 404\n", "hub.errors.HfError: 404"),
+        ("fatal: not a repository", "fatal: not a repository"),
+        ("two\nlines without it", "two lines without it"),
+        ("an error is no head of a line\nlast", "an error is no head of a line last"),
+        ("bell\a", "bell?"),
+        ("", "it said nothing"),
+    ],
+)
+def test_of_what_a_failed_program_printed_the_error_is_told(printed: str, told: str) -> None:
+    assert _said(Ended(1, b"", printed.encode())) == told
+
+
+def test_a_program_is_asked_for_no_colours(tmp_path: Path) -> None:
+    code = "import os, sys; sys.exit(os.environ['NO_COLOR'] + os.environ['HF_HUB_DISABLE_UPDATE_CHECK'])"
+    action = prepare_command(Command((sys.executable, "-c", code)), workplace(tmp_path))
+    with pytest.raises(Refused, match=r": 11$"):
+        action.apply(quiet)
 
 
 def test_what_cannot_be_taken_back_says_so_and_locks_nobody_out(tmp_path: Path) -> None:

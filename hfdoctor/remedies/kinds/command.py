@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,6 +27,10 @@ from ..place import own_folder
 _TIMEOUT_S = 6 * 3600.0
 #: letters of what a failed program said that a person is shown
 _SHOWN = 300
+#: what keeps programs to what they were asked for: no colours, and no look of the hub's own for a newer release
+_PLAINLY = {"NO_COLOR": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+#: a line in which a program says what is wrong: "Error: no such file", "fatal: ...", "OSError: [Errno 28] ..."
+_ERROR = re.compile(r"(?:error|fatal|[\w.]+(?:Error|Exception))\b\S*:? +\S", re.IGNORECASE)
 
 
 class CommandAction(Action, tag_field="kind", tag="command"):
@@ -44,7 +49,7 @@ class CommandAction(Action, tag_field="kind", tag="command"):
 
     def describe(self) -> list[Difference]:
         """The command as it would be typed."""
-        return [Difference("command", "", shown(self.argv))]
+        return [Difference("run", "", shown(self.argv))]
 
     def needs(self) -> Needs:
         """What was told of it; without a way back it is for good."""
@@ -138,7 +143,7 @@ def shown(argv: Sequence[str]) -> str:
 
 
 def _run(argv: Sequence[str], cwd: str) -> None:
-    child = start_child(argv, cwd=cwd)
+    child = start_child(argv, environ={**os.environ, **_PLAINLY}, cwd=cwd)
     try:
         ended = finish_child(child, _TIMEOUT_S)
     except BaseException:  # Ctrl-C reaches only us: it runs in a group of its own
@@ -151,11 +156,15 @@ def _run(argv: Sequence[str], cwd: str) -> None:
 
 
 def _said(ended: Ended) -> str:
-    """The end of what it printed, in one line, without secrets."""
+    """What it said was wrong, or the end of what it printed, in one line, without secrets."""
+    import click
+
     from ...facts.redaction import without_credentials
 
-    printed = ended.stderr.strip() or ended.stdout.strip()
-    words = " ".join(printed.decode("utf-8", "replace").split())
+    printed = click.unstyle((ended.stderr.strip() or ended.stdout.strip()).decode("utf-8", "replace"))
+    lines = [line.strip() for line in printed.splitlines()]
+    errors = [line for line in lines if _ERROR.match(line)]
+    words = " ".join((errors[-1] if errors else printed).split())
     words = "".join(letter if letter.isprintable() else "?" for letter in without_credentials(words))
     return f"...{words[-_SHOWN:]}" if len(words) > _SHOWN else words or "it said nothing"
 
