@@ -93,15 +93,22 @@ class Folder:
         return os.fstat(self._handle) if self._handle is not None else os.lstat(long_path(self.path))
 
     def names(self) -> list[str]:
-        """What is in it."""
-        if self._handle is None:
-            self._still()
-            return os.listdir(long_path(self.path))
-        return os.listdir(self._handle)
+        """What is in it. Raises PermissionError where it may not be listed, OSError."""
+        try:
+            if self._handle is None:
+                self._still()
+                return os.listdir(long_path(self.path))
+            return os.listdir(self._handle)
+        except OSError as error:
+            if error.errno == errno.EBADF:  # such a folder is held by a handle that opens nothing
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), self.path) from None
+            error.filename = self.path  # not the number of the handle
+            raise
 
     def look(self, name: str) -> os.stat_result:
-        """``lstat`` of what is called so. Raises FileNotFoundError."""
-        return os.lstat(self._at(name), dir_fd=self._handle)
+        """``lstat`` of what is called so. Raises FileNotFoundError, OSError."""
+        with self._named(name):
+            return os.lstat(self._at(name), dir_fd=self._handle)
 
     def find(self, name: str) -> os.stat_result | None:
         """``lstat`` of what is called so, or None."""
@@ -139,7 +146,8 @@ class Folder:
 
     def readlink(self, name: str) -> str:
         """The text of a symbolic link."""
-        return os.readlink(self._at(name), dir_fd=self._handle)
+        with self._named(name):
+            return os.readlink(self._at(name), dir_fd=self._handle)
 
     def symlink(self, text: str, name: str, *, folder: bool) -> None:
         """Make a symbolic link; Windows must know whether to a ``folder``."""
@@ -193,7 +201,8 @@ class Folder:
     def set_mode(self, name: str, mode: int) -> None:
         """Change the rights of a file or folder; a link's never."""
         if os.name == "nt":
-            os.chmod(self._at(name), mode)
+            with self._named(name):
+                os.chmod(self._at(name), mode)
         elif sys.platform == "linux":  # it has no chmod that leaves links alone, but handles that open nothing
             with self._named(name):
                 handle = os.open(self._at(name), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._handle)
@@ -210,10 +219,11 @@ class Folder:
     def set_time(self, name: str, found: os.stat_result) -> None:
         """Give it the times of ``found``; not to a link on Windows, which has no way."""
         times = (found.st_atime_ns, found.st_mtime_ns)
-        if os.name != "nt":
-            os.utime(self._at(name), ns=times, dir_fd=self._handle, follow_symlinks=False)
-        elif not is_link(found):
-            os.utime(self._at(name), ns=times)
+        with self._named(name):
+            if os.name != "nt":
+                os.utime(self._at(name), ns=times, dir_fd=self._handle, follow_symlinks=False)
+            elif not is_link(found):
+                os.utime(self._at(name), ns=times)
 
     def set_owner(self, name: str, found: os.stat_result) -> None:
         """Give it the owner of ``found`` (only root can), and its group where that is allowed. Never on Windows."""
@@ -221,7 +231,8 @@ class Folder:
             return
         now = self.look(name)
         if now.st_uid != found.st_uid:
-            os.chown(self._at(name), found.st_uid, found.st_gid, dir_fd=self._handle, follow_symlinks=False)
+            with self._named(name):
+                os.chown(self._at(name), found.st_uid, found.st_gid, dir_fd=self._handle, follow_symlinks=False)
         elif now.st_gid != found.st_gid:
             with contextlib.suppress(OSError):
                 os.chown(self._at(name), -1, found.st_gid, dir_fd=self._handle, follow_symlinks=False)

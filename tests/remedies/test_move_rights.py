@@ -72,3 +72,28 @@ def test_rights_of_others(other: Path) -> None:
             assert not list(other_volume.iterdir())
         finally:
             other_volume.rmdir()
+
+
+@pytest.mark.parametrize("mode", [0, 0o100, 0o300])
+def test_a_folder_that_may_not_be_listed(other: Path, mode: int) -> None:
+    """It goes as a whole where nothing has to be read; its path is in the refusal where something has to."""
+    home = other / "home"
+    shut = home / "hub" / "shut"
+    (shut / "inner").mkdir(parents=True)
+    for path in (home, *home.rglob("*")):
+        os.chown(path, 65534, 65534)
+    other.chmod(0o755)
+    shut.chmod(mode)
+    assert moved_and_back(home / "hub", home / "new", home) == "moved and back"
+    assert moved_and_back(home / "hub", None, home) == "moved and back"
+    elsewhere = Path("/var/tmp") / "hub"
+    assert f"you may not read {shut}, so that it cannot be moved" in moved_and_back(home / "hub", elsewhere, home)
+
+    def given_up() -> str:
+        action = prepare(PutAway(str(home / "hub")), workplace(home))
+        action.apply(quiet)
+        action.forget()
+        return "given up"
+
+    assert as_nobody(given_up) == "given up"
+    assert sorted(path.name for path in home.rglob("*")) == []
