@@ -98,6 +98,11 @@ def outcome_lines(line: Fixed, width: int) -> list[str]:
     lines = _plain(f"{head}{line.condition}{says}{undo}", width)
     for words in line.still_to_do if line.outcome in ("fixed", "not-held") else []:
         lines += _wrap(f"you: {words}", width, hang=5)
+    for number, choice in enumerate(line.choices, 1) if line.outcome in ("failed", "not-held") else ():
+        if choice.automatic and not choice.refused and number != line.chosen:
+            lines += _wrap(
+                f"another way: hfdoctor fix {line.condition} --choice {number}: {choice.text}", width, hang=5
+            )
     return lines
 
 
