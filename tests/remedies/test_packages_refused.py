@@ -6,10 +6,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from hfdoctor.knowledge.sizes import InstallSize, load_install_sizes
 from hfdoctor.remedies.action import Refused, quiet
+from hfdoctor.remedies.packages.price import disk_bytes
+from hfdoctor.remedies.packages.resolve import Package, Plan
 
 from .managed_python import managed_python
 from .package_room import Room, room
@@ -150,3 +154,23 @@ def test_a_file_name_that_cannot_be_written_down_is_refused(room: Room) -> None:
     with open(os.fsencode(room.library / "hub") + b"/\xff.txt", "wb"):
         pass
     assert "hub/\N{REPLACEMENT CHARACTER}.txt is no name in Unicode" in refused(room, "hub==2.0")
+
+
+def test_a_volume_without_room_for_what_comes_is_refused(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.wheel("large", "1.0", {"large/data.bin": "x" * 1_000_000})
+    room.wheel("large", "2.0")
+    room.create("large==1.0")
+    needed = room.prepare("large==2.0").needs().disk_bytes  # the index says no sizes: the old one's counts
+    assert needed > 1_000_000
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=needed - 1))
+    assert f"are needed in {room.env}" in refused(room, "large==2.0")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=needed))
+    assert room.prepare("large==2.0")
+
+
+@pytest.mark.parametrize("row", load_install_sizes(), ids=lambda row: row.platform)
+def test_what_comes_is_as_large_as_was_measured_once_it_is_unpacked(row: InstallSize) -> None:
+    fresh, again = Package("torch", [], "2.15.0"), Package("torch", ["2.15.0"], "2.15.0")
+    assert disk_bytes([], Plan([fresh], [], row.download)) == row.unpacked
+    assert disk_bytes([], Plan([fresh], [], 0)) == 0
+    assert disk_bytes([], Plan([again], [], row.download)) == row.download

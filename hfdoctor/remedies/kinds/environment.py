@@ -18,8 +18,6 @@ from ..packages.resolve import Package
 
 #: seconds; gigabytes over a slow line
 _TIMEOUT_S = 6 * 3600.0
-#: bytes of disk for each byte that is fetched: wheels are packed
-_UNPACKED = 3
 
 
 class _Made(msgspec.Struct, array_like=True):
@@ -51,6 +49,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
     cwd: str
     extra_index: str = ""
     download_bytes: int = 0
+    disk_bytes: int = 0
 
     def describe(self) -> list[Difference]:
         """The folder, and what was asked to be in it."""
@@ -65,9 +64,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
     def needs(self) -> Needs:
         """A connection for the packages (and for pip, where it is to be in it)."""
         network = bool(self.packages) or self.seed
-        return Needs(
-            network=network, download_bytes=self.download_bytes, disk_bytes=self.download_bytes * (1 + _UNPACKED)
-        )
+        return Needs(network=network, download_bytes=self.download_bytes, disk_bytes=self.disk_bytes)
 
     def stands_on(self) -> list[str]:
         """The environment's folder."""
@@ -205,7 +202,7 @@ class EnvironmentAction(Action, tag_field="kind", tag="environment", dict=True):
 
 def prepare_environment(change: NewEnvironment, place: Workplace) -> EnvironmentAction:
     """See ``registered.prepare``."""
-    from ..packages import index, ours, target
+    from ..packages import index, ours, price, target
     from ..packages.resolve import locked, name_of
     from ..packages.uv import Failed, quiet_environ
 
@@ -234,9 +231,8 @@ def prepare_environment(change: NewEnvironment, place: Workplace) -> Environment
             raise Refused(f"uv finds no packages that fit: {failed}") from None
         asked = {name_of(text) for text in change.packages}
         packages = [Package(name, [], version, name in asked) for name, version in sorted(versions.items())]
-    free = shutil.disk_usage(above).free
-    if size * (1 + _UNPACKED) > free:
-        raise Refused(f"{size * (1 + _UNPACKED) / 1e9:.1f} GB are needed in {above}, {free / 1e9:.1f} GB are free")
+    disk = price.unpacked_bytes(size)
+    price.refuse_no_room(above, disk)
     action = EnvironmentAction(
         python=change.python,
         version=told.version,
@@ -252,6 +248,7 @@ def prepare_environment(change: NewEnvironment, place: Workplace) -> Environment
         cwd=cwd,
         extra_index=change.extra_index,
         download_bytes=size,
+        disk_bytes=disk,
     )
     action.__dict__["environ"] = dict(place.environ)
     return action

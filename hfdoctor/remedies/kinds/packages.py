@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -243,7 +242,7 @@ class PackagesAction(Action, tag_field="kind", tag="packages", dict=True):
 
 def prepare_packages(change: PackageChange, place: Workplace) -> PackagesAction:
     """See ``registered.prepare``."""
-    from ..packages import index, ours, target
+    from ..packages import index, ours, price, target
     from ..packages.resolve import Resolver, Wish, name_of
     from ..packages.tree import Tree
     from ..packages.uv import quiet_environ
@@ -288,10 +287,8 @@ def prepare_packages(change: PackageChange, place: Workplace) -> PackagesAction:
         names_there = tree.names(0, "")
     if os.path.lexists(room):
         raise Refused(f"{room} is there already: another fix is under way")
-    disk = ours.disk_bytes(resolver.installed, found)
-    free = shutil.disk_usage(beside.path).free
-    if disk > free:
-        raise Refused(f"{disk / 1e9:.1f} GB are needed in {beside.path}, {free / 1e9:.1f} GB are free")
+    disk = price.disk_bytes(resolver.installed, found)
+    price.refuse_no_room(beside.path, disk)
     action = PackagesAction(
         python=change.python,
         prefix=told.prefix,

@@ -11,7 +11,7 @@ from ...facts.probes.distributions import read_distributions, read_small
 from ...facts.probes.record import read_record
 from ...facts.sections.packages import Distribution
 from ..action import Refused
-from .resolve import Package, Plan, Resolver
+from .resolve import Package, Resolver
 from .target import Site, Told
 
 #: installers that leave a RECORD which says all that they wrote
@@ -88,14 +88,3 @@ def whole(resolver: Resolver, requirements: Sequence[str]) -> bool:
         if problem or wrong_in(library, record):
             return False
     return True
-
-
-def disk_bytes(installed: Sequence[Distribution], plan: Plan) -> int:
-    """Bytes that the change takes: what is fetched, or what the old versions take where that is more."""
-    names = {package.name for package in plan.packages if package.new}
-    size = 0
-    for entry in installed:
-        if entry.name in names and entry.path.endswith(".dist-info"):
-            record, _ = read_record(os.path.join(entry.path, "RECORD"))
-            size += sum(int(text) for text in record.sizes if text)
-    return max(size, plan.download_bytes)
