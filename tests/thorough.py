@@ -1,7 +1,7 @@
 """How long the tests may take that kill programs again and again.
 
 The gate has minutes: it kills at some moments spread over the whole work. HFDOCTOR_THOROUGH=1 kills before every
-change that is made and a hundred times at random, and runs what repeats on Windows what is tested without it.
+change that is made and a hundred times at random.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from .machine import Step, WindowsMachine, hfdoctor, windows_path
 
 pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
 
+LOOK_AGAIN = windows_path(Path(__file__).with_name("look_again.py"))
 FILE_SYSTEM = r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem"
 MEMORY = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management"
 DEVELOPER = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\AppModelUnlock"
@@ -23,10 +26,10 @@ SHELL = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Explorer\User Shell Fol
 
 
 def snapshots(machine: WindowsMachine, *steps: Step) -> list[dict[str, Any]]:
-    """The section ``windows`` as ``hfdoctor snapshot`` tells it after each step."""
-    results = machine.run(*({**hfdoctor("snapshot"), **step} for step in steps))
-    assert [result.code for result in results] == [0] * len(steps), results[0].stderr.decode("utf-8", "replace")
-    return [result.report["windows"] for result in results]
+    """The section ``windows`` as it is observed after each step."""
+    (result,) = machine.run({"argv": [LOOK_AGAIN, json.dumps(steps)]})
+    assert result.code == 0, result.stderr.decode("utf-8", "replace")
+    return list(json.loads(result.stdout))
 
 
 def test_the_long_path_setting_in_every_shape(machine: WindowsMachine) -> None:
