@@ -11,12 +11,13 @@ import pytest
 
 from hfdoctor.facts.fact import known
 from hfdoctor.facts.probes import volumes as module
-from hfdoctor.facts.probes.cache_sizes import bytes_below
+from hfdoctor.facts.probes.cache_sizes import bytes_below, measure
 from hfdoctor.facts.probes.filesystems import Mount
 from hfdoctor.facts.probes.hub_cache import scan_cache
 from hfdoctor.facts.probes.volumes import TIGHT, volumes
 from hfdoctor.facts.sections.machine import Space
 from hfdoctor.facts.sections.storage import FileSystem, Place, Volume, Writable
+from hfdoctor.knowledge.sizes import load_install_sizes
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounted as Linux does it")
 posix_only = pytest.mark.skipif(os.name == "nt", reason="links and their numbers as on POSIX")
@@ -103,6 +104,29 @@ def test_a_mount_that_is_gone_costs_only_itself(tmp_path: Path) -> None:
     table = [Mount(str(tmp_path / name), "8:1", "ext4", "x", False) for name in ("gone", "file")]
     (tmp_path / "file").write_text("")
     assert found(table, tmp_path) == []
+
+
+def test_no_install_needs_more_than_what_counts_as_tight() -> None:
+    """pip keeps what it downloads in its cache and in the temporary folder, and compiles what it unpacks."""
+    needed = {row.platform: row.unpacked + row.python_bytes * 4 // 3 + 2 * row.download for row in load_install_sizes()}
+    assert needed and max(needed.values()) < TIGHT
+
+
+@posix_only
+def test_caches_are_measured_where_room_is_short(tmp_path: Path) -> None:
+    (tmp_path / "wheel").write_bytes(bytes(1000))
+    places = [
+        place("pip-cache"),
+        place("uv-cache", free=TIGHT),
+        place("xet-cache", network=True),
+        place("hf-cache"),
+    ]
+    for one in places:
+        one.path = str(tmp_path)
+    measure(places)
+    assert [(one.bytes, one.at_least) for one in places] == [(1000, False), *[(None, False)] * 3]
+    measure(places, patience_s=-1)
+    assert (places[0].bytes, places[0].at_least) == (0, True)
 
 
 @posix_only

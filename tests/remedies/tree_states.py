@@ -56,7 +56,11 @@ def tree_state(
             found[key] = (*what, time, os.readlink(path))
         elif stat.S_ISDIR(info.st_mode):
             found[key] = (*what, stat.S_IMODE(info.st_mode), info.st_mtime_ns if folder_times else 0)
-            for name in sorted(os.listdir(path)):
+            try:
+                names = sorted(os.listdir(path))
+            except PermissionError:  # its mode says so
+                names = []
+            for name in names:
                 if not (key == "" and name in besides):
                     visit(os.path.join(path, name), f"{key}/{name}" if key else name)
         elif not stat.S_ISREG(info.st_mode):

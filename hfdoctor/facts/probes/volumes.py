@@ -17,7 +17,7 @@ from ..legible import legible
 from ..sections.storage import Place, Volume
 from .filesystems import Mount, space_of
 
-#: bytes; the default torch with its CUDA libraries needs about 12 GB while pip installs it
+#: bytes; more than the largest default install needs while pip works (knowledge/install_sizes.json, held by a test)
 TIGHT = 20 * 10**9
 #: a volume with less free, in bytes, is no way out
 WORTH_NAMING = 10**9
