@@ -216,7 +216,7 @@ def test_what_must_stay(tmp_path: Path) -> None:
     ):
         with pytest.raises(Refused, match=words):
             prepare_quarantine(PutAway(str(path)), place)
-        with pytest.raises(Refused, match=f"{words}|links? |exists already"):
+        with pytest.raises(Refused, match=words):
             prepare_move(TreeMove(str(path), str(tmp_path / "new")), place)
     for text in ("relative", "", "C:\\cache", f"{tmp_path}/x/../y", f"{tmp_path}/nul\0x"):
         with pytest.raises(Refused, match="not a plain path"):
