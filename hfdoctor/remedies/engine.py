@@ -106,7 +106,6 @@ def administer(journal: Journal, runs: Sequence[Run], progress: Progress = quiet
     ]
     if not theirs:
         return None
-    reason = ""
     try:
         for run, number in theirs:
             _check_planned(run.begin.actions[number])

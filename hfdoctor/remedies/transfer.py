@@ -104,18 +104,18 @@ class Transfer:
 
         Raises OSError, Refused; ``cancel`` then brings everything back, unless the mark is "left".
         """
-        mark = self.run_until("leaving", progress, size)
+        mark = self.run_until_leaving(progress, size)
         if mark.phase == "leaving":
             self._leave(mark)
             mark = self._write(mark.at("left"))
         self.remove_old(progress)
 
-    def run_until(self, phase: Literal["copied", "leaving"], progress: Progress, size: Size) -> Mark:
-        """Do it up to this mark, if it is not further already. Raises as ``run``."""
+    def run_until_leaving(self, progress: Progress, size: Size) -> Mark:
+        """Do it up to that mark, if it is not further already. Raises as ``run``."""
         mark = self.mark
         if mark.phase in ("", "copying"):
             mark = self._copied(progress, size)
-        if mark.phase == "copied" and phase == "leaving":
+        if mark.phase == "copied":
             self._switch(mark)
             mark = self._write(mark.at("leaving"))
         return mark

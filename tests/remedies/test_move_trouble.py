@@ -108,7 +108,7 @@ def test_an_interrupted_copy_that_somebody_used_stays(tmp_path: Path, other: Pat
     before = tree_state(source)
     action = planned(source, other / "hub", tmp_path)
     there = action._transfer("there")
-    there.run_until("leaving", quiet, action.size)
+    there.run_until_leaving(quiet, action.size)
     assert action.look().state == "between"
     (other / "hub" / "used").write_text("used")
     assert action.look().state == "other"
