@@ -73,7 +73,7 @@ RELEASES = ["", *(pytest.param(release, marks=pytest.mark.slow) for release in (
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_commands_heal_the_cache(release: str, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
-    library = install(release, tmp_path / "library") if release else None
+    library = install(release) if release else None
     cache = make_cache(tmp_path, library=library)
     damage(cache)
     assert scan_cache(str(cache)).trouble_counts
@@ -95,7 +95,7 @@ info.delete_revisions(*[r.commit_hash for r in repo.revisions if len(r.files) > 
 def test_what_cache_shared_versions_warns_of(release: str, breaks: bool, tmp_path: Path) -> None:
     """Two models share a file; a version of one is removed with an older and with a newer library."""
     pytest.importorskip("huggingface_hub.utils._shared_blobs")
-    library = install(release, tmp_path / "library") if release else None
+    library = install(release) if release else None
     cache = make_cache(tmp_path)
     run_python(SHARE, tmp_path)
     files = next((cache / "models--ana--tiny" / "snapshots").iterdir())

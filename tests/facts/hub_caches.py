@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -50,16 +54,19 @@ def run_python(script: str, home: Path, *, library: Path | None = None, **variab
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def install(release: str, folder: Path) -> Path:
-    """Put a release of huggingface_hub with its dependencies into a folder of its own, or skip the test."""
+@functools.cache
+def install(release: str) -> Path:
+    """A release of huggingface_hub with its dependencies in a folder of its own, the same for all; or skip the test."""
     named = os.environ.get("HFDOCTOR_HUB_RELEASES")  # a folder that holds them already
     if named and (Path(named) / release).is_dir():
         return Path(named) / release
-    argv = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", str(folder)]
+    folder = tempfile.mkdtemp(prefix=f"huggingface_hub-{release}-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    argv = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", sys.executable, "--target", folder]
     done = subprocess.run([*argv, f"huggingface_hub=={release}"], capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         pytest.skip(f"huggingface_hub {release} cannot be installed here: {done.stderr[-300:]}")
-    return folder
+    return Path(folder)
 
 
 def make_cache(home: Path, *, library: Path | None = None, **variables: str) -> Path:

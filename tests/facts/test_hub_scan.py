@@ -60,7 +60,7 @@ def test_a_real_cache_is_healthy(made: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("release", ["0.17.3", "0.23.4", "0.36.2", "1.8.0"])
 def test_caches_of_other_releases_are_healthy(release: str, tmp_path: Path) -> None:
-    library = install(release, tmp_path / "library")
+    library = install(release)
     health = scan_cache(str(make_cache(tmp_path, library=library)), deep=True)
     assert kinds(health) == {}
     assert (health.repos, health.links, health.strangers) == (3, 13, [])

@@ -332,7 +332,7 @@ def test_the_program_as_a_person_runs_it(machine: Machine) -> None:
 @pytest.mark.parametrize("release", ["0.19.4", "0.36.2", "1.8.0"])
 def test_other_releases_make_it_whole_again(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
-    machine = Machine(home, library=install(release, tmp_path / "library"))
+    machine = Machine(home, library=install(release))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     make_cache(home, library=machine.library)
     damage_much(machine.cache)
