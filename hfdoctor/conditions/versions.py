@@ -306,7 +306,13 @@ def _missing_clue(s: Snapshot, asks: Sequence[Ask]) -> Clue:
 
 def _all_met(s: Snapshot, closure: Closure) -> Pass:
     says = f"{len(closure.asks)} requirements of {len(closure.members)} distributions"
-    return Pass(max(1, len(closure.asks)), [Clue(s.packages.distributions, says)])
+    clues = [Clue(s.packages.distributions, says)]
+    unmet = [ask for ask in closure.broken if ask.installed is not None and _seen_working(s, closure, ask)]
+    for ask in unmet[:3]:
+        clue = _ask_clue(s, ask)
+        clue.says, clue.fields = "works", {**clue.fields, "version": ask.installed}
+        clues.append(clue)
+    return Pass(max(1, len(closure.asks)), clues)
 
 
 _WORDS: Collection[tuple[str, str]] = (
@@ -316,6 +322,7 @@ _WORDS: Collection[tuple[str, str]] = (
     ("checks", "transformers {by_version} checks this whenever it is imported: {asked}"),
     ("asks", "{by} {by_version} asks for {asked}"),
     ("asks_lazily", "{by} {by_version} asks for {asked}; it is imported only for {uses}"),
+    ("works", "{by} {by_version} asks for {asked}; it was seen being imported with {version} all the same"),
     ("asks_through", "{by} {by_version} asks for {asked} (through its extra {extra})"),
     ("seen", "{doing} failed: {message}"),
     ("fitting", "install a version of {package} that all of them accept"),

@@ -204,6 +204,13 @@ def test_the_part_that_needs_it_is_named() -> None:
     assert finding(old, CONFLICT).severity == "error"
 
 
+def test_what_is_passed_over_because_it_was_seen_working_is_told() -> None:
+    found = finding(recorded.load("dependency-conflict-seen-working"), CONFLICT)
+    assert found.outcome == "pass"
+    told = [evidence.text for evidence in found.evidence if "all the same" in evidence.text]
+    assert told and told[0].startswith("torch ") and "it was seen being imported with" in told[0]
+
+
 def test_missing_gpu_libraries_may_be_elsewhere() -> None:
     cublas = "nvidia-cublas-cu12==12.6.4.1; platform_system == 'Linux' and platform_machine == 'x86_64'"
     s = changed(recorded.build("linux"), "torch", requires=["filelock", cublas, "triton==3.3.1"])
