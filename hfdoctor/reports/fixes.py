@@ -42,6 +42,8 @@ def choice_lines(number: int, choice: ChoiceLine, width: int, *, windows: bool) 
         return lines + _wrap(f"not here: {choice.refused}", width, more=3)
     for change in choice.changes:
         lines += _wrap(change_line(change), width, more=3, hang=2)
+    if [(as_first(step.text), step.argv) for step in choice.by_hand] == [(choice.text, [])]:
+        return lines  # its one step is its title
     return lines + hand_lines(choice.by_hand, width, windows=windows, automatic=choice.automatic)
 
 

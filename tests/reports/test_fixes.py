@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from hfdoctor.conditions.model import RemedyStep
 from hfdoctor.remedies.action import Difference, Needs
 from hfdoctor.remedies.outcome import ChoiceLine, Fixed
-from hfdoctor.reports.fixes import change_line, outcome_lines, price_of
+from hfdoctor.reports.fixes import change_line, choice_lines, outcome_lines, price_of
 
 
 def way(text: str, *, automatic: bool = True, refused: str = "", needs: Needs | None = None) -> ChoiceLine:
@@ -45,6 +47,17 @@ def test_a_price(needs: Needs, price: str) -> None:
 def test_by_hand_costs_nothing_that_could_be_told() -> None:
     assert price_of(way("do it", automatic=False)) == "by hand"
     assert price_of(way("do it", refused="there is no network")) == ""
+
+
+def test_one_step_by_hand_is_said_once() -> None:
+    def lines(*steps: RemedyStep) -> list[str]:
+        choice = msgspec.structs.replace(way("free some space", automatic=False), by_hand=list(steps))
+        return choice_lines(1, choice, 80, windows=False)
+
+    step = RemedyStep("or free some space", [], False, False)
+    assert len(lines(step)) == 1
+    assert len(lines(step, msgspec.structs.replace(step, text="look again"))) == 3
+    assert len(lines(msgspec.structs.replace(step, argv=["du", "-sh"]))) == 3
 
 
 @pytest.mark.parametrize(("outcome", "told"), [("failed", True), ("not-held", True), ("fixed", False)])
