@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 from uv import find_uv_bin
 
-from hfdoctor.conditions.changes import PackageChange
+from hfdoctor.conditions.changes import NewEnvironment, PackageChange
 from hfdoctor.facts.snapshot import Snapshot
 from hfdoctor.remedies.action import Refused, Workplace, quiet
+from hfdoctor.remedies.kinds.environment import prepare_environment
 from hfdoctor.remedies.kinds.packages import prepare_packages
 from hfdoctor.remedies.kinds.registered import Kind
 
@@ -29,6 +30,7 @@ environ = {
     "PIP_CONFIG_FILE": "nul",
     "UV_HTTP_RETRIES": "0",
     "UV_LINK_MODE": "copy",
+    "PATH": f"{target};{os.environ['PATH']}",  # where a copy of python.exe finds its DLL: see _launchers in the test
 }
 told = {}
 
@@ -99,4 +101,19 @@ with open(library / "hub" / "part.py", "rb"):  # Python opens files so that nobo
     action.undo(quiet)
 after = state()
 told["different after use"] = sorted(key for key in {**before, **after} if before.get(key) != after.get(key))
+
+folder = work / "far" / "\ud658\uacbd"
+place = Workplace(work, work / "runs" / "44444444", "44444444", environ, work, work, Snapshot())
+made = prepare_environment(NewEnvironment(python, str(folder), ("hub==2.0",)), place)
+before = state()
+made.apply(quiet)
+code = "import sys, hub; hub.main(); print(ascii(sys.prefix))"
+ended = subprocess.run([made.interpreter, "-c", code], capture_output=True, text=True, env=environ, check=False)
+told["new environment"] = [
+    *(ended.stdout.split("\n")[:2] if not ended.returncode else [ended.stderr]),
+    made.look().state,
+]
+told["its folder"] = ascii(str(folder))
+made.undo(quiet)
+told["left of it"] = [made.look().state, (work / "far").exists(), state() == before]
 print(json.dumps(told))

@@ -20,10 +20,19 @@ def _link(source: str, target: str) -> None:
     os.link(source, target)
 
 
+def _launchers(python: Path) -> None:
+    """What a Python from python.org has for its virtual environments, and this one has not: here it is itself."""
+    folder = python / "Lib" / "venv" / "scripts" / "nt"
+    folder.mkdir(parents=True)
+    for name in ("python.exe", "pythonw.exe"):
+        os.link(python / "python.exe", folder / name)
+
+
 def test_packages_are_changed_and_brought_back(machine: WindowsMachine, winpy: Path) -> None:
     target = machine.scratch / "Python 한글"
     left = shutil.ignore_patterns("test", "tkinter", "idlelib", "__pycache__", "tcl", "Doc", "pip*", "setuptools*")
     shutil.copytree(winpy.parent / "python", target, copy_function=_link, ignore=left)
+    _launchers(target)
     with Index(machine.scratch / "wheels") as index:
         for version in ("1.0", "2.0"):
             files = {"hub/__init__.py": f"def main():\n    print('hub {version}')\n", "hub/part.py": f"v = {version}\n"}
@@ -46,3 +55,5 @@ def test_packages_are_changed_and_brought_back(machine: WindowsMachine, winpy: P
     assert "part.py is in use by another program" in told["in use"]
     assert told["look"] in ("before", "between")
     assert told["different after use"] == []
+    assert told["new environment"] == ["hub 2.0", told["its folder"], "after"]
+    assert told["left of it"] == ["before", False, True]
