@@ -231,11 +231,12 @@ def killed_after(
     cwd: Path | None = None,
     python: Sequence[str] = (sys.executable,),
     chance: random.Random | None = None,
+    family: bool = True,
 ) -> bool:
     """Run ``code`` and kill it, with all that it started, after ``seconds`` (None: at random, at most ``at_most_s``).
 
-    Time counts from when the code calls ``arm()``, where it does, else from its start. Returns True if it ended by
-    itself before that.
+    Time counts from when the code calls ``arm()``, where it does, else from its start. Without ``family`` only the
+    process itself is killed, and what it started goes on. Returns True if it ended by itself before that.
     """
     delay = seconds if seconds is not None else (chance or random.Random()).uniform(0, at_most_s)
     text = code if isinstance(code, str) else Path(code[0]).read_text("utf-8")
@@ -256,8 +257,12 @@ def killed_after(
         ended = child.wait(delay)
     except subprocess.TimeoutExpired:
         ended = None
-        _kill(child)
-    _kill_orphans(mark)
+        if family:
+            _kill(child)
+        else:
+            child.kill()
+    if family:
+        _kill_orphans(mark)
     _, said = child.communicate()
     assert ended is None or ended == 0, said.decode(errors="replace")
     return ended is not None
