@@ -31,6 +31,11 @@ class StartFile(msgspec.Struct, frozen=True):
         """The line that sets the variable for all programs started from this shell; None takes it away."""
         return shell_line(self.shell, name, value)
 
+    @property
+    def next_read(self) -> str:
+        """What a person does to have the file read: a plain shell reads its own at a login only."""
+        return "log out and in again" if self.shell == "sh" else "open a new terminal"
+
     def read_again(self, shown: str) -> str:
         """What a person types to have the file, called ``shown``, read in a terminal that is open already."""
         return f". {shown}" if self.shell == "sh" else f"source {shown}"

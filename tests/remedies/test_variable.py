@@ -195,6 +195,15 @@ def test_a_login_file_that_does_without_bashrc_is_told(home: Path) -> None:
     assert not any("ssh" in words for words in prepared(home, "HF_HOME", "/x").still_to_do())
 
 
+def test_what_a_plain_shell_reads_at_a_login_takes_a_login(home: Path) -> None:
+    action = prepared(home, "HF_HOME", "/x", "dash")
+    assert action.still_to_do()[0] == "log out and in again, or type: . ~/.profile"
+    action.apply(quiet)
+    assert action.still_to_do(undone=True)[0].startswith("log out and in again")
+    with pytest.raises(NothingToDo, match="log out and in again"):
+        prepared(home, "HF_HOME", "/x", "dash")
+
+
 @pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"])
 def test_these_may_be_taken_away_whole(home: Path, name: str) -> None:
     action = prepared(home, name, None, **{name: "/somewhere"})

@@ -65,6 +65,8 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
     folders: tuple[str, ...] = ()
     #: what a login shell reads instead (over ssh, say), where that does not go on to ``file``
     passed_over_by: str = ""
+    #: what a person does to have the file read
+    next_read: str = "open a new terminal"
 
     def describe(self) -> list[Difference]:
         """The value, and the line in the file."""
@@ -128,8 +130,8 @@ class VariableAction(Action, tag_field="kind", tag="variable"):
     def still_to_do(self, *, undone: bool = False) -> list[str]:
         """Programs that run already keep the value they were started with."""
         if undone:
-            return ["open a new terminal, and start editors and notebook servers anew from there"]
-        words = [f"open a new terminal, or type: {self.again}"]
+            return [f"{self.next_read}, and start editors and notebook servers anew from there"]
+        words = [f"{self.next_read}, or type: {self.again}"]
         if self.passed_over_by:
             words.append(
                 f"for logins over ssh add the line {self.again} to {self.passed_over_by}, which does without it"
@@ -254,7 +256,7 @@ def _prepared(change: VariableChange, place: Workplace, start: StartFile, line: 
             f"container): type unset {change.name} there"
         )
     if said == line:
-        raise NothingToDo(f"{shown} says so already: open a new terminal")
+        raise NothingToDo(f"{shown} says so already: {start.next_read}")
     return VariableAction(
         name=change.name,
         new=change.value,
@@ -267,6 +269,7 @@ def _prepared(change: VariableChange, place: Workplace, start: StartFile, line: 
         partial=f"{name}.hfdoctor-{place.token}",
         folders=tuple(missing),
         passed_over_by=_passed_over_by(start, place.home),
+        next_read=start.next_read,
     )
 
 
