@@ -30,14 +30,23 @@ def with_packages(s: Snapshot, make: Step, python: str, packages: Sequence[str])
     build = _named_build(s) if "torch" in packages else None
     if build is None:
         return [make, plain]
+    fields: dict[str, Plain] = {"variant": build.choice.variant, "because": build.because}
+    cpu = build.kind == "cpu"
+    own = Step([*start, *_words(packages, build)], "first_cpu" if cpu else "first_for", fields, network=True)
+    return [make, own, Step(make.argv, "later_gpu" if cpu else "not_for_it"), plain]
+
+
+def in_their_builds(s: Snapshot, packages: Sequence[str]) -> list[str]:
+    """What to ask an installer for in a new environment: ``packages``, torch in the build for this machine."""
+    build = _named_build(s) if "torch" in packages else None
+    return list(packages) if build is None else _words(packages, build)
+
+
+def _words(packages: Sequence[str], build: Wanted) -> list[str]:
     variant = build.choice.variant
     torch = f"torch=={build.choice.release}+{variant}"
-    wanted = [torch if name == "torch" else name for name in packages]
-    fields: dict[str, Plain] = {"variant": variant, "because": build.because}
-    cpu = build.kind == "cpu"
-    index = ["--extra-index-url", variant_index(variant)]
-    own = Step([*start, *wanted, *index], "first_cpu" if cpu else "first_for", fields, network=True)
-    return [make, own, Step(make.argv, "later_gpu" if cpu else "not_for_it"), plain]
+    wanted = (torch if name == "torch" else name for name in packages)
+    return [*wanted, "--extra-index-url", variant_index(variant)]
 
 
 def _named_build(s: Snapshot) -> Wanted | None:

@@ -7,6 +7,7 @@ from pathlib import PureWindowsPath
 
 from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
+from .first_torch import in_their_builds
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 from .move_cache import set_steps, ways_out
 
@@ -108,7 +109,7 @@ def _new_environment(s: Snapshot, home: str, flagged: Sequence[Place], goal: Goa
     fields: dict[str, Plain] = {"folder": environment, "python": python}
     steps = [
         Step([chosen.python, "-m", "venv", environment], "new_environment", fields),
-        Step([python, "-m", "pip", "install", *goal.packages], "install_there", network=True),
+        Step([python, "-m", "pip", "install", *in_their_builds(s, goal.packages)], "install_there", network=True),
         Step(says="use_it", fields=fields),
     ]
     interpreter = s.target.interpreter.maybe()
@@ -188,7 +189,7 @@ ONEDRIVE_FOLDER = Condition(
     id="onedrive-folder",
     family="windows",
     title="The environment or the model cache lies in a folder that OneDrive synchronises",
-    reads=("windows", "storage", "target", "machine"),
+    reads=("windows", "storage", "target", "machine", "packages", "gpu"),
     detect=_onedrive,
     words={
         "not_windows": "OneDrive folders are looked for on Windows",
@@ -211,7 +212,7 @@ CONTROLLED_FOLDER_ACCESS = Condition(
     id="controlled-folder-access",
     family="windows",
     title="Windows Defender does not let Python write to a folder that it guards",
-    reads=("windows", "storage", "target", "machine"),
+    reads=("windows", "storage", "target", "machine", "packages", "gpu"),
     detect=_controlled,
     words={
         "not_windows": "only Windows has controlled folder access",

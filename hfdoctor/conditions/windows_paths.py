@@ -11,6 +11,7 @@ from ..facts.sections.windows import Windows
 from ..facts.snapshot import Snapshot
 from ..knowledge.paths import InstallPaths, install_paths
 from .changes import GitChange, RegistryChange, VariableChange
+from .first_torch import in_their_builds
 from .long_caches import (
     INDUCTOR,
     fits_in_short_cache,
@@ -299,16 +300,17 @@ def _short_environment(s: Snapshot, goal: Goal) -> list[Step]:
     if chosen is None or not tables or any(longest_for_pip(site, table).over > 0 for table in tables):
         return []
     python = environment + r"\Scripts\python.exe"
+    wanted = in_their_builds(s, goal.packages)
     fields: dict[str, Plain] = {"folder": environment}
     if s.target.pip.absent:
         return [
             Step(["uv", "venv", "--python", chosen.python, environment], "short_environment", fields),
-            Step(["uv", "pip", "install", "--python", python, *goal.packages], "install_there", network=True),
+            Step(["uv", "pip", "install", "--python", python, *wanted], "install_there", network=True),
             Step(says="use_it", fields={"python": python}),
         ]
     return [
         Step([chosen.python, "-m", "venv", environment], "short_environment", fields),
-        Step([python, "-m", "pip", "install", *goal.packages], "install_there", network=True),
+        Step([python, "-m", "pip", "install", *wanted], "install_there", network=True),
         Step(says="use_it", fields={"python": python}),
     ]
 
@@ -317,7 +319,7 @@ WINDOWS_LONG_PATH = Condition(
     id="windows-long-path",
     family="windows",
     title="A file name is too long for Windows",
-    reads=("windows", "target", "packages", "storage", "machine", "hub", "settings"),
+    reads=("windows", "target", "packages", "storage", "machine", "hub", "settings", "gpu"),
     detect=_windows_long_path,
     words={
         "not_windows": "only Windows limits a path to 260 characters",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hfdoctor.conditions.changes import Change, NewEnvironment
+import pytest
+
+from hfdoctor.conditions.changes import Change, NewEnvironment, PackageChange
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.install_commands import together
 from hfdoctor.conditions.model import Remedy
@@ -20,9 +22,13 @@ WHL = "https://download.pytorch.org/whl/"
 
 def with_nvidia(capability: str, cuda: str) -> Snapshot:
     s = recorded.load("externally-managed-ubuntu")
+    give_nvidia(s, capability, cuda)
+    return s
+
+
+def give_nvidia(s: Snapshot, capability: str, cuda: str) -> None:
     s.gpu.devices = known([Device("nvidia", "NVIDIA", "nvml", capability=capability, memory_total=24 * 2**30)], "nvml")
     s.gpu.driver = known(NvidiaDriver("555.42", cuda), "nvml") if cuda else absent("no driver")
-    return s
 
 
 def remedy_of(s: Snapshot) -> Remedy:
@@ -87,3 +93,19 @@ def test_where_torch_is_there_already_nothing_is_said_of_it() -> None:
     s = recorded.load("externally-managed-ubuntu")
     s.packages.distributions = known([recorded.build("linux").packages.installed()["torch"]], "test")
     assert changes(s) == [[NewEnvironment(PYTHON, ".venv", ("transformers",))]]
+
+
+@pytest.mark.parametrize("name", ["onedrive-folder-venv", "windows-long-path-pip"])
+def test_a_new_environment_on_windows_computes_on_the_gpu_that_is_there(name: str) -> None:
+    """PyPI's torch for Windows is the one for the processor."""
+    s = recorded.load(name)
+    give_nvidia(s, "8.9", "13.2")
+    build = build_of(s)
+    assert build.variant == "cu132"
+    (finding,) = (one for one in diagnose(s).failed() if one.condition in name)
+    assert finding.remedy is not None
+    found = [change_of(step) for step in finding.remedy.steps if "--extra-index-url" in step.argv]
+    (change,) = found
+    assert isinstance(change, PackageChange)
+    assert change.install == ("transformers", f"torch=={build.release}+cu132")
+    assert change.extra_index == WHL + "cu132"
