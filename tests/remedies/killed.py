@@ -24,11 +24,11 @@ import contextlib
 import os
 import random
 import re
-import select
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -320,12 +320,14 @@ def _forked(words: list[str], environ: Mapping[str, str] | None, cwd: Path | Non
         child = os.fork()
         if child == 0:
             _be_the_child(words, environ, cwd, mark, said.fileno())
-        handle = os.pidfd_open(child)
-        hung = not select.select([handle], [], [], PATIENCE_S)[0]
-        os.close(handle)
-        if hung:
-            os.killpg(child, signal.SIGKILL)
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        until = time.monotonic() + PATIENCE_S
+        hung = False
+        while not (found := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > until and not hung:
+                os.killpg(child, signal.SIGKILL)
+                hung = True
+            time.sleep(0.002)
+        ended = os.waitstatus_to_exitcode(found[1])
         said.seek(0)
         text = said.read().decode(errors="replace")
     assert not hung, f"hung: {text}"
