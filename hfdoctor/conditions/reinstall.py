@@ -26,6 +26,8 @@ _PLACES = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL"),
     *("UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
 )
+#: the same in pip.conf (global.index-url) and uv.toml (pip.index-url, index[0].url)
+_PLACE = r"(?:\A|\.)(?:(?:extra-)?index-url|find-links|index\[)"
 _NIGHTLY = r"\.dev\d{8}\+"
 _BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+(?:\.\d+)*)\Z"
 
@@ -100,5 +102,5 @@ def _has_a_mirror(s: Snapshot) -> bool:
     """Whether pip or uv is set up to look elsewhere than on PyPI: there may be builds of torch as well."""
     if s.settings.variables.known and any(s.settings.variable(name) for name in _PLACES):
         return True
-    named = s.settings.pip_config.maybe() or ()
-    return any(entry.name.rpartition(".")[2] in ("index-url", "extra-index-url", "find-links") for entry in named)
+    named = [*(s.settings.pip_config.maybe() or ()), *(s.settings.uv_config.maybe() or ())]
+    return any(re.search(_PLACE, entry.name) for entry in named)

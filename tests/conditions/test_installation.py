@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from hfdoctor.conditions.changes import PutAway
+from hfdoctor.conditions.changes import PackageChange, PutAway
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.installation import CONDITIONS
 from hfdoctor.conditions.model import Finding, Goal
+from hfdoctor.conditions.ways import change_of, ways
 from hfdoctor.facts.fact import absent, failed, known
 from hfdoctor.facts.sections.packages import (
     DAMAGE_KINDS,
@@ -22,6 +23,7 @@ from hfdoctor.facts.sections.packages import (
     Orphan,
     PackageFiles,
 )
+from hfdoctor.facts.sections.settings import ConfigValue, Variable
 from hfdoctor.facts.snapshot import Snapshot
 from tests import recorded
 
@@ -195,6 +197,33 @@ def test_the_installer_that_put_it_there(change: dict[str, str], wanted: str) ->
     step = finding.remedy.steps[0]
     assert wanted in " ".join([*step.argv, step.text])
     assert step.network
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("variables", Variable("PIP_INDEX_URL", "https://mirror.example/simple")),
+        ("variables", Variable("UV_FIND_LINKS", "/srv/wheels")),
+        ("pip_config", ConfigValue("global.extra-index-url", "https://mirror.example/simple", "/etc/pip.conf")),
+        ("uv_config", ConfigValue("index-url", "https://mirror.example/simple", "/etc/uv/uv.toml")),
+        ("uv_config", ConfigValue("index[0].url", "https://mirror.example/simple", "/etc/uv/uv.toml")),
+        ("uv_config", ConfigValue("pip.index-url", "https://mirror.example/simple", "/etc/uv/uv.toml")),
+    ],
+)
+def test_a_mirror_of_the_persons_own_is_the_second_way_to_the_same_build(
+    setting: str, value: Variable | ConfigValue
+) -> None:
+    machine = recorded.build("linux")
+    damage(machine, "torch", lost())
+    machine.settings.uv_config.need().append(ConfigValue("index-strategy", "first-index", "/etc/uv/uv.toml"))
+    finding = one(machine)
+    assert finding.remedy is not None and len(ways(finding.remedy.steps)) == 1
+    getattr(machine.settings, setting).need().append(value)
+    finding = one(machine)
+    assert finding.remedy is not None
+    first, second = (change_of(way[0]) for way in ways(finding.remedy.steps))
+    assert isinstance(first, PackageChange) and first.index == "https://download.pytorch.org/whl/cpu"
+    assert second == PackageChange(first.python, first.install, reinstall=True, no_deps=True)
 
 
 def test_without_pip_it_is_uv_s() -> None:
