@@ -35,13 +35,6 @@ pytestmark = pytest.mark.allow_subprocess
 KINDS: list[Any] = [GitAction, QuarantineAction, VariableAction]
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> SmallMachine:
-    found = SmallMachine(tmp_path / "home")
-    found.make()
-    return found
-
-
 def git(machine: SmallMachine, *words: str) -> str:
     environ = dict(machine.place.environ)
     ended = subprocess.run(

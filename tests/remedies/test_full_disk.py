@@ -6,7 +6,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -25,13 +24,6 @@ pytestmark = [
     pytest.mark.allow_subprocess,
     pytest.mark.skipif(sys.platform != "linux", reason="limits and file systems of Linux"),
 ]
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> SmallMachine:
-    found = SmallMachine(tmp_path / "home")
-    found.make()
-    return found
 
 
 def fixing(machine: SmallMachine) -> str:

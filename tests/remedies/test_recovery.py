@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
@@ -60,13 +59,6 @@ def leftovers(machine: SmallMachine) -> list[str]:
     return [f"open: {run.number}" for run in journal.open_runs()] + [
         path for path in left if path not in (journal.path.name, "lock")
     ]
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> SmallMachine:
-    found = SmallMachine(tmp_path / "home")
-    found.make()
-    return found
 
 
 @pytest.mark.slow

@@ -21,13 +21,6 @@ from .volumes_made import second_volume
 pytestmark = pytest.mark.allow_subprocess
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> SmallMachine:
-    found = SmallMachine(tmp_path / "home")
-    found.make()
-    return found
-
-
 def fix(machine: SmallMachine, condition: str, *changes: Change) -> int:
     """A fix that is carried out; its number."""
     journal = machine.journal()
