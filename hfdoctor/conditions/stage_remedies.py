@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..facts.snapshot import Snapshot
+from . import windows_by_hand as by_hand
 from .install_steps import install
 from .model import FixClass
 from .newer_torch import newer_torch
 from .reinstall import reinstall, torch_index
 from .seen_stages import Seen, package_in
 
+_RUNTIME = by_hand.REDISTRIBUTABLE.format(kind="x64")
 _SELECTOR = "choose the build for this GPU and driver on https://pytorch.org/get-started/locally/"
 
 
@@ -72,11 +74,6 @@ def _triton(s: Snapshot, seen: Seen) -> list[str]:
 
 def _seen_keras(s: Snapshot, seen: Seen) -> list[str]:
     return install(s, ["tf-keras"])
-
-
-def _page_file(s: Snapshot, seen: Seen) -> list[str]:
-    change = "Get-CimInstance Win32_ComputerSystem | Set-CimInstance -Property @{AutomaticManagedPagefile=$true}"
-    return ["powershell", "-NoProfile", "-Command", change]
 
 
 def _packages_of_family(s: Snapshot, seen: Seen) -> list[str]:
@@ -144,13 +141,20 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
     "vc-redist-missing": Remedy(
         "{doing} fails: the Visual C++ runtime is missing or too old",
-        (Way("install https://aka.ms/vc14/vc_redist.x64.exe", administrator=True),),
+        (
+            Way(by_hand.DOWNLOAD_RUNTIME.format(url=_RUNTIME)),
+            Way(by_hand.INSTALL_RUNTIME.format(file=_RUNTIME.rpartition("/")[2]), administrator=True),
+            Way(by_hand.RESTART_IF_ASKED),
+        ),
     ),
     "windows-pagefile": Remedy(
         "{doing} fails: Windows cannot promise the memory that it asks for",
         (
-            Way("let Windows manage the page file, and restart", _page_file, administrator=True),
-            Way("until then close other programs, and use fewer DataLoader workers"),
+            Way(by_hand.OPEN_OPTIONS, administrator=True),
+            Way(by_hand.OPEN_MEMORY),
+            Way(by_hand.LET_WINDOWS_MANAGE),
+            Way(by_hand.RESTART),
+            Way(by_hand.MEANWHILE),
         ),
     ),
     "extension-abi-mismatch": Remedy(

@@ -7,6 +7,7 @@ from pathlib import PureWindowsPath
 
 from ..facts.sections.windows import VcLibrary, Windows
 from ..facts.snapshot import Snapshot
+from . import windows_by_hand as by_hand
 from .changes import VariableChange
 from .dll_load import vc_problems
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
@@ -24,8 +25,6 @@ NEW_MUTEX = (14, 40)
 #: bytes of memory that can still be promised; starting torch with its CUDA libraries asks for more than this
 SMALL_COMMIT = 4 * 1024**3
 
-#: Microsoft's permanent address of the newest release for a kind of Python
-REDISTRIBUTABLE = "https://aka.ms/vc14/vc_redist.{kind}.exe"
 #: platform of Python -> Microsoft's word for the kind of processor
 KINDS = {"win-amd64": "x64", "win-arm64": "arm64", "win32": "x86"}
 
@@ -102,7 +101,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _runtime_steps(platform: str, more: Sequence[Step] = ()) -> list[Step]:
     """By hand, with ``more`` to be done after it; or by winget."""
     kind = KINDS[platform]
-    url = REDISTRIBUTABLE.format(kind=kind)
+    url = by_hand.REDISTRIBUTABLE.format(kind=kind)
     winget = ["winget", "install", "--exact", "--id", f"Microsoft.VCRedist.2015+.{kind}"]
     return [
         Step(says="download", fields={"url": url}, network=True),
@@ -246,9 +245,9 @@ VC_REDIST_MISSING = Condition(
         "nowhere": "{names}: neither beside Python, nor in torch\\lib, nor in System32, nor on PATH",
         "registered": "the Visual C++ redistributable {version} (x64) is registered as installed all the same",
         "not_registered": "no Visual C++ redistributable for x64 is installed",
-        "download": "download Microsoft's Visual C++ redistributable: open {url} in your browser",
-        "install": "open the downloaded file {file}, agree, press Install, and answer Yes when Windows asks",
-        "restart_if_asked": "restart Windows if the installer asks for it, then run hfdoctor check again",
+        "download": by_hand.DOWNLOAD_RUNTIME,
+        "install": by_hand.INSTALL_RUNTIME,
+        "restart_if_asked": by_hand.RESTART_IF_ASKED,
         "winget": "or let winget, Windows' own package manager, install it",
     },
 )
@@ -271,11 +270,11 @@ WINDOWS_PAGEFILE = Condition(
         "none_set": "the page file is switched off",
         "fixed_set": "the page file has a fixed size: {entries} (MB)",
         "little": "Windows can still promise {left} of {limit} to programs, whether they use it or not",
-        "open_options": "press the Windows key and R together, type SystemPropertiesPerformance and press Enter",
-        "open_memory": "in the tab Advanced, under Virtual memory, press Change",
-        "automatic": "tick 'Automatically manage paging file size for all drives' and press OK in every window",
-        "restart": "restart Windows, then run hfdoctor check again",
-        "meanwhile": "until then close other programs, and use fewer DataLoader workers",
+        "open_options": by_hand.OPEN_OPTIONS,
+        "open_memory": by_hand.OPEN_MEMORY,
+        "automatic": by_hand.LET_WINDOWS_MANAGE,
+        "restart": by_hand.RESTART,
+        "meanwhile": by_hand.MEANWHILE,
     },
 )
 

@@ -338,3 +338,21 @@ def test_nothing_passes_that_was_not_tried(condition: str, stages: list[StageRun
     s.smoke.run, s.smoke.stages = known(Machinery("full")), known(stages)
     (entry,) = [one for one in CATALOGUE if one.id == condition]
     assert [one.outcome for one in examine(entry, s, Goal())] == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("condition", "named"),
+    [
+        (
+            "windows-pagefile",
+            ["SystemPropertiesPerformance", "Virtual memory", "Automatically", "restart", "until then"],
+        ),
+        ("vc-redist-missing", ["https://aka.ms/vc14/vc_redist.x64.exe", "Install", "hfdoctor check again"]),
+    ],
+)
+def test_what_a_person_does_on_windows_is_told_click_by_click(condition: str, named: list[str]) -> None:
+    s = machine(WORDS[condition][0])
+    (finding,) = (one for one in diagnose(s).failed() if one.condition == condition)
+    assert finding.remedy is not None and not any(step.argv for step in finding.remedy.steps)
+    for step, words in zip(finding.remedy.steps, named, strict=True):
+        assert words in step.text
