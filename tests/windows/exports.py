@@ -1,9 +1,14 @@
-"""The whole registry as bytes, read inside Windows without hfdoctor's own reader, to be held against another time."""
+"""The whole registry as bytes, read inside Windows without hfdoctor's own reader, to be held against another time.
+
+As a program it prints what ``differing`` compares: everything below the keys that are its arguments.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import sys
+from typing import Any
 
 #: (key, value name) -> type and bytes; a key without values stands there with the name None
 Export = dict[tuple[str, str | None], tuple[int, bytes] | None]
@@ -106,3 +111,18 @@ def changes(before: Export, after: Export) -> dict[tuple[str, str | None], tuple
         for at in before.keys() | after.keys()
         if before.get(at, "gone") != after.get(at, "gone")
     }
+
+
+def differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What is not the same in two documents of this program, "KEY name" -> how it is in the second or "gone".
+
+    The key is in capital letters. Wine writes the values of its display card anew each time it starts.
+    """
+    names = {name for name in before.keys() | after.keys() if before.get(name, "gone") != after.get(name, "gone")}
+    return {name: after.get(name, "gone") for name in names if r"CURRENTCONTROLSET\CONTROL\CLASS" not in name}
+
+
+if __name__ == "__main__":
+    everything = whole(*sys.argv[1:]).items()
+    told = {f"{key.upper()} {name}": value and (value[0], value[1].hex()) for (key, name), value in everything}
+    print(json.dumps(told))

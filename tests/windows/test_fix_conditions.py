@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from . import cases_conditions, inside
-from .machine import Result, Step, WindowsMachine, hfdoctor, windows_path
+from .exports import differing
+from .machine import Step, WindowsMachine, hfdoctor, windows_path
 
 pytestmark = [pytest.mark.wine, pytest.mark.allow_subprocess]
 
@@ -22,9 +23,6 @@ FILE_SYSTEM = r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem"
 ONEDRIVE = r"HKCU\Software\Microsoft\OneDrive\Accounts\Business1"
 ENVIRONMENT = r"HKCU\Environment"
 WANTED = ("windows-long-path", "onedrive-folder", "cache-symlink")
-
-#: keys that Wine writes anew each time it starts
-WINES_OWN = r"CURRENTCONTROLSET\CONTROL\CLASS"
 
 #: of the site-packages folder: too long for modules of transformers, short enough for every library (.dll)
 LENGTH = 175
@@ -86,16 +84,9 @@ def deep_environment(machine: WindowsMachine) -> Path:
     return env
 
 
-#: tells the registry where settings are (the whole of it is test_fix_registry.py's): the key (in one case, which does
-#: not count) and name of each value, its type and its bytes
-TELL = r"""
-import json
-from tests.windows.exports import whole
-PARTS = "HKCU", r"HKLM\SYSTEM", r"HKLM\SOFTWARE\Policies", r"HKLM\SOFTWARE\Microsoft\Windows"
-told = {f"{key.upper()} {name}": value and (value[0], value[1].hex()) for (key, name), value in whole(*PARTS).items()}
-print(json.dumps(told))
-"""
-EXPORT: Step = {"argv": ["-c", TELL]}
+#: where settings are; the whole registry is test_fix_registry.py's
+PARTS = ("HKCU", r"HKLM\SYSTEM", r"HKLM\SOFTWARE\Policies", r"HKLM\SOFTWARE\Microsoft\Windows")
+EXPORT: Step = {"argv": ["-m", "tests.windows.exports", *PARTS]}
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -134,7 +125,7 @@ def test_three_conditions_fixed_and_taken_back(machine: WindowsMachine) -> None:
     assert [one["outcome"] for one in again.report["fixes"]] == ["nothing"] * len(WANTED)
     assert again.code == 0
     assert tree(cache) == moved
-    assert differing(registry_before, registry_then) == {
+    assert differing(registry_before.report, registry_then.report).keys() == {
         f"{ENVIRONMENT.upper()} HF_HOME",
         f"{ENVIRONMENT.upper()} HF_HUB_DISABLE_SYMLINKS_WARNING",
         f"{FILE_SYSTEM.upper()} LongPathsEnabled",
@@ -143,13 +134,6 @@ def test_three_conditions_fixed_and_taken_back(machine: WindowsMachine) -> None:
     undo = hfdoctor("undo", "--to", "0", "--yes", environ={"PYTHONIOENCODING": "cp1252"})
     undone, registry_after = machine.run(undo, EXPORT)
     assert undone.code == 0, undone.stderr
-    assert differing(registry_before, registry_after) == set()
+    assert differing(registry_before.report, registry_after.report) == {}
     assert tree(user / "OneDrive - 한국상사") == files_before
     assert not cache.exists()
-
-
-def differing(before: Result, after: Result) -> set[str]:
-    """The values that are not the same in two exports; Wine writes those of its display card anew at each start."""
-    old, new = before.report, after.report
-    names = {name for name in old.keys() | new.keys() if name not in old or name not in new or old[name] != new[name]}
-    return {name for name in names if WINES_OWN not in name}

@@ -6,11 +6,10 @@ Standard output goes through two code pages that lack most of the world's letter
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from .machine import Result, Step, WindowsMachine
+from .exports import differing
+from .machine import Step, WindowsMachine
 
 pytestmark = [pytest.mark.wine, pytest.mark.slow, pytest.mark.allow_subprocess]
 
@@ -33,28 +32,13 @@ elevation.start_as_administrator = asked
 from hfdoctor.cli import main
 main()
 """
-#: the registry, as a document that can be compared
-TELL = """
-import json, sys
-from tests.windows.exports import whole
-told = whole(*sys.argv[1:])
-told = {f"{key.upper()} {name}": value and (value[0], value[1].hex()) for (key, name), value in told.items()}
-print(json.dumps(told))
-"""
-EXPORT: Step = {"argv": ["-c", TELL]}
-VARIABLES: Step = {"argv": ["-c", TELL, PERSON, MACHINE]}
+EXPORT: Step = {"argv": ["-m", "tests.windows.exports"]}
+VARIABLES: Step = {"argv": ["-m", "tests.windows.exports", PERSON, MACHINE]}
 
 
 def doctor(*words: str, no: bool = False, code_page: str = "utf-8", **environ: str | None) -> Step:
     told: dict[str, str | None] = {"PYTHONIOENCODING": code_page, "HF_HOME": r"C:\users\Public\모델 ü", **environ}
     return {"argv": ["-c", UNPRIVILEGED.replace("{no}", str(no)), *words], "environ": told}
-
-
-def changed(before: Result, after: Result) -> dict[str, Any]:
-    """What differs between two exports, now; Wine writes those of its display card anew at each start."""
-    old, new = before.report, after.report
-    names = {name for name in old.keys() | new.keys() if old.get(name, "gone") != new.get(name, "gone")}
-    return {name: new.get(name, "gone") for name in names if r"CURRENTCONTROLSET\CONTROL\CLASS" not in name}
 
 
 def test_from_the_finding_to_the_undo(machine: WindowsMachine) -> None:
@@ -88,7 +72,7 @@ def test_from_the_finding_to_the_undo(machine: WindowsMachine) -> None:
     assert fixed.code == 0, fixed.stdout.decode("cp949")
     assert fixed.stderr.count(b"Windows asked") == 1
     gone = {f"{PERSON} HF_HUB_OFFLINE": "gone", f"{MACHINE} Hf_Hub_Offline": "gone"}
-    assert {name.upper(): value for name, value in changed(before, then).items()} == {
+    assert {name.upper(): value for name, value in differing(before.report, then.report).items()} == {
         name.upper(): value for name, value in gone.items()
     }
     assert again.code == 0
@@ -102,4 +86,4 @@ def test_from_the_finding_to_the_undo(machine: WindowsMachine) -> None:
     assert not any(name.upper().endswith("HF_HUB_OFFLINE") for name in still.report)
     assert undone.code == 0, undone.stderr.decode("cp1252")
     assert undone.stderr.count(b"Windows asked") == 1
-    assert changed(before, after) == {}
+    assert differing(before.report, after.report) == {}
