@@ -92,20 +92,21 @@ def _packages(s: Snapshot, goal: Goal, windows: Windows) -> Verdict:
 
 def _caches(s: Snapshot, windows: Windows) -> list[Fail]:
     """Caches in a folder that is too deep. Raises FactMissing where it matters and is not known whether it does."""
-    deep, cached, compiled = too_deep_for_models(s), too_long_in_cache(s), too_deep_for_compiled(s)
-    if not (deep or cached or compiled) or long_paths_work(windows):
+    deep, compiled = too_deep_for_models(s), too_deep_for_compiled(s)
+    models = deep or too_long_in_cache(s)
+    if not (models or compiled) or long_paths_work(windows):
         return []
     setting = [*_registry(windows), *_process(windows)]
     ask = [Step(says="ask")] if windows.long_paths_policy.known else []
     fails = []
-    for one, says in ((deep, "cannot_cache"), (None if deep else cached, "cannot_open_cached")):
-        if one is not None:
-            fields: dict[str, Plain] = {"length": one.length, "limit": one.limit, "folder": one.folder}
-            clues = [length_clue(s, one, "cache_length" if says == "cannot_cache" else "cached_length"), *setting]
-            way = Step(says="short_cache", fields={"folder": short_cache(s)})
-            moves = ways_out(hub_places(s), short_cache(s)) if fits_in_short_cache(s, one) else []
-            steps = [*_settings(windows), *([way, *moves] if moves else []), *ask]
-            fails.append(Fail(says, "warning", "derived", clues, fields, Treatment("confirm", steps)))
+    if models is not None:
+        says, length = ("cannot_cache", "cache_length") if deep else ("cannot_open_cached", "cached_length")
+        fields: dict[str, Plain] = {"length": models.length, "limit": models.limit, "folder": models.folder}
+        clues = [length_clue(s, models, length), *setting]
+        way = Step(says="short_cache", fields={"folder": short_cache(s)})
+        moves = ways_out(hub_places(s), short_cache(s)) if fits_in_short_cache(s, models) else []
+        steps = [*_settings(windows), *([way, *moves] if moves else []), *ask]
+        fails.append(Fail(says, "warning", "derived", clues, fields, Treatment("confirm", steps)))
     if compiled is not None:
         new = short_compiled(s)
         fields = {"length": compiled.length, "limit": compiled.limit, "folder": compiled.folder, "name": INDUCTOR}
