@@ -10,8 +10,9 @@ from ..facts.sections.target import Interpreter
 from ..facts.snapshot import Snapshot
 from .closure import closure_of
 from .extension_builds import LOADED_BY_TRANSFORMERS, Misfit, misfits, other_torch
+from .install_steps import uninstall
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Verdict
-from .reinstall import WORDS, python_of, reinstall
+from .reinstall import WORDS, reinstall
 from .seen_imports import may_be_error
 from .told_packages import known_from_text
 
@@ -85,13 +86,10 @@ def _built_for_another(s: Snapshot, goal: Goal, unfit: Sequence[Misfit]) -> Fail
     severity: Severity = (
         "error" if loaded and gpu and sure and may_be_error(s) and not known_from_text(s) else "warning"
     )
-    python = python_of(s)
     table = all(one.clue.says == "for_abi" for one in unfit)
     steps = [Step(says="matching_build", fields=fields)]
     if not known_from_text(s):
-        start = ["uv", "pip", "uninstall", "--python", python] if s.target.pip.absent else [python, "-m", "pip"]
-        argv = [*start, *names] if s.target.pip.absent else [*start, "uninstall", "-y", *names]
-        steps.append(Step(argv, "or_without", fields))
+        steps.append(Step(uninstall(s, names), "or_without", fields))
     basis: Basis = "table" if table else "derived"
     clues = [one.clue for one in unfit[:8]]
     return Fail("for_other_torch", severity, basis, clues, fields, Treatment("confirm", steps))

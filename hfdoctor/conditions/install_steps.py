@@ -12,12 +12,20 @@ from .requirement_lines import fits
 _BOUND = r"(===|==|~=|!=|<=|>=|<|>)\s*([^,\s]+)"
 
 
-def install(s: Snapshot, requirements: Sequence[str], *flags: str) -> list[str]:
-    """``pip install REQUIREMENTS FLAGS`` for the target, or uv's where the target has no pip."""
+def install(s: Snapshot, requirements: Sequence[str], *flags: str, by_uv: bool = False) -> list[str]:
+    """``pip install REQUIREMENTS FLAGS`` for the target, or uv's where the target has no pip (or ``by_uv``)."""
     python = python_of(s)
-    if s.target.pip.absent:
+    if by_uv or s.target.pip.absent:
         return ["uv", "pip", "install", "--python", python, *requirements, *flags]
     return [python, "-m", "pip", "install", *requirements, *flags]
+
+
+def uninstall(s: Snapshot, names: Sequence[str], *, by_uv: bool = False) -> list[str]:
+    """The same for taking packages away."""
+    python = python_of(s)
+    if by_uv or s.target.pip.absent:
+        return ["uv", "pip", "uninstall", "--python", python, *names]
+    return [python, "-m", "pip", "uninstall", "-y", *names]
 
 
 def install_like(s: Snapshot, name: str, specifier: str) -> list[str]:

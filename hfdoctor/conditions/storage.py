@@ -7,9 +7,10 @@ from ..facts.sections.storage import Place
 from ..facts.snapshot import Snapshot
 from . import room as ways_out
 from .byte_count import size
+from .install_steps import install
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
 from .outstanding import Room, install_place, missing, room_needed
-from .reinstall import python_of
+from .reinstall import variant_index
 from .room import volume_of
 
 #: bytes; less than this in the hub's cache does not hold one small model
@@ -115,12 +116,7 @@ def _no_room(s: Snapshot, names: list[str], place: Place, room: Room) -> Fail | 
         )
     if _own_source(s):
         return None  # packages from somewhere else than was measured: perhaps the smaller build
-    python = python_of(s)
-    index = "https://download.pytorch.org/whl/cpu"
-    if s.target.pip.absent:
-        command = ["uv", "pip", "install", "--python", python, "--index-url", index, "torch"]
-    else:
-        command = [python, "-m", "pip", "install", "--index-url", index, "torch"]
+    command = install(s, ["torch"], "--index-url", variant_index("cpu"))
     smaller = Step(command, "smaller", network=True)
     if not _only_other_cards(s):  # a card would go unused: that is for the person to decide
         smaller = Step(says="smaller_by_hand", fields={"command": " ".join(command)})

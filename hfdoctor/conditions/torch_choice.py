@@ -9,8 +9,9 @@ import msgspec
 from ..binaries.targets import runs_on
 from ..facts.sections.gpu import Device
 from ..facts.snapshot import Snapshot
+from .install_steps import install, uninstall
 from .model import Plain, Step
-from .reinstall import python_of, variant_index
+from .reinstall import variant_index
 from .torch_gpu import capability_of, driver_cuda, numbers
 
 #: what comes in a build for each CUDA, too, and must be changed together with torch
@@ -151,12 +152,9 @@ def from_index(s: Snapshot, variant: str, release: str = "") -> list[Step]:
     packages = [name for name in TOGETHER if name == "torch" or name in present]
     wanted = ["torch" + release, *packages[1:]]
     fields: dict[str, Plain] = {"packages": " and ".join(packages), "variant": variant}
-    index = ["--index-url", variant_index(variant)]
-    python = python_of(s)
-    uv = s.target.pip.absent or (entry is not None and entry.installer.lower().startswith("uv"))
-    start = ["uv", "pip"] if uv else [python, "-m", "pip"]
-    where, sure = (["--python", python], []) if uv else ([], ["-y"])
-    steps = [Step([*start, "install", *where, *wanted, *index], "other_index", fields, network=True)]
+    by_uv = entry is not None and entry.installer.lower().startswith("uv")
+    command = install(s, wanted, "--index-url", variant_index(variant), by_uv=by_uv)
+    steps = [Step(command, "other_index", fields, network=True)]
     if entry is not None:
-        steps.insert(0, Step([*start, "uninstall", *where, *sure, *packages], "take_away"))
+        steps.insert(0, Step(uninstall(s, packages, by_uv=by_uv), "take_away"))
     return steps
