@@ -107,6 +107,11 @@ def test_a_value_changed_since_is_somebody_elses(home: Path) -> None:
     (home / ".gitconfig").write_text("[core]\n\tlongpaths = maybe\n")
     seen = action.look()
     assert (seen.state, seen.shows[0].new) == ("other", "maybe")
+    with pytest.raises(Refused, match="is now maybe"):
+        action.undo(quiet)
+    assert says(home, "core.longpaths") == "maybe"
+    action.undo(quiet, force=True)
+    assert says(home, "core.longpaths") is None
 
 
 def test_links_and_the_other_place_of_the_file_are_kept(home: Path) -> None:

@@ -72,7 +72,10 @@ class GitAction(Action, tag_field="kind", tag="git"):
 
     def undo(self, progress: Progress, *, force: bool = False) -> None:
         """The file as it was, if nobody wrote to it since; else let git write the old value, or take it away."""
-        if self.look().state != "before" and not self._put_back():
+        seen = self.look()
+        if seen.state == "other" and not force:
+            raise Refused("; ".join(f"{one.what} is now {one.new}" for one in seen.shows))
+        if seen.state != "before" and not self._put_back():
             _set(self.git, self.name, self.old, self.home)
         self.forget()
 
