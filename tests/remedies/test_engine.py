@@ -163,7 +163,7 @@ def test_what_somebody_changed_since_is_not_undone(machine: SmallMachine, number
         words = "git setting core.longpaths is now maybe, hfdoctor had set it to true"
     elif number == 1:
         machine.cache.mkdir()
-        words = "something new stands there"
+        words = f"folder {machine.cache} is now something new, hfdoctor had set it to nothing (it was put away)"
     else:
         path = machine.home / ".bashrc"
         path.write_text(path.read_text().replace("HF_HUB_DISABLE_XET='1'", "HF_HUB_DISABLE_XET='2'"))

@@ -129,7 +129,7 @@ def test_the_library_makes_it_whole_again(machine: Machine) -> None:
     assert not (machine.cache / "datasets--ana--rows" / "refs" / "main").exists(), "nothing points at what is gone"
     fetch(machine)
     whole(machine.cache)
-    with pytest.raises(Refused, match="something new stands there"):
+    with pytest.raises(Refused, match="is now something new"):
         machine.undo()
     whole(machine.cache)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,26 @@ def test_an_interrupted_copy_that_somebody_used_stays(tmp_path: Path, other: Pat
     assert tree_state(source) == before
     assert (other / "hub" / "used").read_text() == "used"
     assert action.look().state == "before"
+
+
+def test_the_original_is_deleted_after_the_copy_was_cut_short(tmp_path: Path, other: Path) -> None:
+    """Nothing can be brought back then; who insists is rid of what was begun."""
+    source = tmp_path / "hub"
+    make_tree(source)
+    action = planned(source, other / "new" / "hub", tmp_path)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        action.apply(once("copying", interrupt))
+    shutil.rmtree(source)
+    (shown,) = action.look().shows
+    assert (shown.what, shown.new) == (str(source), "gone")
+    with pytest.raises(Refused, match=f"^{source} is gone$"):
+        action.undo(quiet)
+    action.undo(quiet, force=True)
+    assert list(other.iterdir()) == []
 
 
 def test_what_no_copy_can_be_made_of(tmp_path: Path, other: Path) -> None:

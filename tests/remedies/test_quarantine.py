@@ -97,7 +97,7 @@ def test_something_new_in_its_place(tmp_path: Path) -> None:
     (path / "new").write_text("new")
     seen = action.look()
     assert seen.state == "other"
-    assert (seen.shows[0].old, seen.shows[0].new) == ("put away", "something new stands there")
+    assert (seen.shows[0].old, seen.shows[0].new) == ("nothing (it was put away)", "something new")
     with pytest.raises(Refused, match="something new"):
         action.undo(quiet)
     action.undo(quiet, force=True)

@@ -108,11 +108,11 @@ class MoveAction(Action, tag_field="kind", tag="move"):
                 return Seen("between")
             if not moved:
                 return self._other("gone, or its disk is not attached")
-            return self._other("something new stands at the old place", self._from) if stands else Seen("after")
+            return self._taken() if stands else Seen("after")
         if phase == "leaving" and waits:
-            return self._other("something new stands at the old place", self._from) if stands else Seen("between")
+            return self._taken() if stands else Seen("between")
         if not stands:
-            return self._other("gone from its old place")
+            return Seen("other", [Difference(shown(self.source), "what it was when this was planned", "gone")])
         if phase in ("copied", "leaving") and there.arrived(there.mark) and there.changed(there.mark):
             return self._other("changed since it was copied")
         return Seen("between" if phase or self._part_made() else "before")
@@ -127,7 +127,7 @@ class MoveAction(Action, tag_field="kind", tag="move"):
                 return self._other("gone")
             return Seen("after")
         if destination == self.who.number and source != self.who.number:
-            return self._other("something new stands at the old place", self._from)
+            return self._taken()
         return Seen("between" if self._part_made() else "before")
 
     def _part_made(self) -> bool:
@@ -135,8 +135,13 @@ class MoveAction(Action, tag_field="kind", tag="move"):
         gone = self.empty_mode >= 0 and not _stands(self._to)
         return gone or any(_stands(folder) for folder in self._made()[-1:])
 
-    def _other(self, words: str, what: str = "") -> Seen:
-        return Seen("other", [Difference(shown(what or self._to), f"moved from {shown(self.source)}", words)])
+    def _other(self, words: str) -> Seen:
+        return Seen("other", [Difference(shown(self._to), f"what was moved from {shown(self.source)}", words)])
+
+    def _taken(self) -> Seen:
+        """Somebody put something at the old place."""
+        there = f"nothing (it was moved to {shown(self.destination)})"
+        return Seen("other", [Difference(shown(self.source), there, "something new")])
 
     # forth
 
@@ -186,7 +191,7 @@ class MoveAction(Action, tag_field="kind", tag="move"):
         """Move it back with all that came into it since; with ``force`` what is new at the old place is put away."""
         seen = self.look()
         if seen.state == "other" and not force:
-            raise Refused(f"{seen.shows[0].what}: {seen.shows[0].new}")
+            raise Refused(f"{seen.shows[0].what} is {seen.shows[0].new}")
         if not self.across:
             if seen.state == "other" and not _stands(self._to):
                 raise Refused(f"{shown(self.destination)} is gone: it cannot be moved back")

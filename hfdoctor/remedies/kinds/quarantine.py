@@ -67,15 +67,14 @@ class QuarantineAction(Action, tag_field="kind", tag="quarantine"):
         kept = quarantine.holder(self.spots, self._name) is not None
         stands = os.path.lexists(long_path(self._plain))
         what = f"{_WORDS[self.type]} {shown(self.path)}"
+        away = "nothing (it was put away)"
         if kept:
-            return (
-                Seen("other", [Difference(what, "put away", "something new stands there")]) if stands else Seen("after")
-            )
+            return Seen("other", [Difference(what, away, "something new")]) if stands else Seen("after")
         if stands:
             if not self._is_the_one(os.lstat(long_path(self._plain))):
-                return Seen("other", [Difference(what, "as it was when this was planned", "something else by now")])
+                return Seen("other", [Difference(what, "what it was when this was planned", "something else")])
             return Seen("between" if quarantine.begun(self.spots) else "before")
-        return Seen("other", [Difference(what, "put away", "gone, and it is not in the quarantine")])
+        return Seen("other", [Difference(what, away, "gone, and not in the quarantine either")])
 
     def apply(self, progress: Progress) -> None:
         """Rename it."""
