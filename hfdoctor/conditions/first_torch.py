@@ -10,30 +10,33 @@ from .reinstall import variant_index
 from .torch_wanted import Nothing, Wanted, wanted_build
 
 WORDS: Mapping[str, str] = {
-    "first": "install there",
-    "first_for": "install there, torch in its build for {variant} ({because})",
-    "first_cpu": "install there, torch in its build for the processor, without NVIDIA's libraries ({because})",
-    "later_gpu": "or, for a GPU of NVIDIA that comes later, take PyPI's own torch: make the environment",
-    "not_for_it": "or, where the index of those builds cannot be reached, take PyPI's own torch, which is not made for "
-    "this machine: make the environment",
+    "new": "make an environment of your own",
+    "new_cpu": "make an environment of your own, with torch in its build for the processor, without NVIDIA's libraries "
+    "({because})",
+    "new_for": "make an environment of your own, with torch in its build for {variant} ({because})",
+    "new_later_gpu": "or, for a GPU of NVIDIA that comes later, make it with PyPI's own torch",
+    "new_not_for_it": "or, where the index of those builds cannot be reached, make it with PyPI's own torch, which is "
+    "not made for this machine",
+    "into_it": "install there",
 }
 
 
-def with_packages(s: Snapshot, make: Step, python: str, packages: Sequence[str]) -> list[Step]:
-    """``make``, the step that makes an environment, and the one that installs ``packages`` by its ``python``.
+def new_environment(s: Snapshot, make: list[str], python: str, packages: Sequence[str]) -> list[Step]:
+    """The steps that make an environment by the command ``make`` and install ``packages`` by its ``python``.
 
     Where PyPI's torch is not the build for this machine, that build comes from PyTorch's index (the other packages
     from PyPI all the same), and the plain installation is the second way.
     """
     start = [python, "-m", "pip", "install"]
-    plain = Step([*start, *packages], "first", network=True)
+    plain = Step([*start, *packages], "into_it", network=True)
     build = _named_build(s) if "torch" in packages else None
     if build is None:
-        return [make, plain]
+        return [Step(make, "new"), plain]
     fields: dict[str, Plain] = {"variant": build.choice.variant, "because": build.because}
-    cpu = build.kind == "cpu"
-    own = Step([*start, *_words(packages, build)], "first_cpu" if cpu else "first_for", fields, network=True)
-    return [make, own, Step(make.argv, "later_gpu" if cpu else "not_for_it"), plain]
+    own = Step([*start, *_words(packages, build)], "into_it", network=True)
+    if build.kind == "cpu":
+        return [Step(make, "new_cpu", fields), own, Step(make, "new_later_gpu"), plain]
+    return [Step(make, "new_for", fields), own, Step(make, "new_not_for_it"), plain]
 
 
 def in_their_builds(s: Snapshot, packages: Sequence[str]) -> list[str]:

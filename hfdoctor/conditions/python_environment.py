@@ -9,7 +9,7 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from ..facts.sections.target import START_TROUBLES, Start
 from ..facts.snapshot import Snapshot
 from .first_torch import WORDS as FIRST_WORDS
-from .first_torch import with_packages
+from .first_torch import new_environment
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Verdict
 
 # -- the interpreter does not start ------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def _externally_managed(s: Snapshot, goal: Goal) -> Verdict:
     fields: dict[str, Plain] = {"packages": " and ".join(missing), "python": python, "marker": marker}
     windows = s.windows is not None
     inside = ".venv\\Scripts\\python.exe" if windows else ".venv/bin/python"
-    steps = with_packages(s, Step([python, "-m", "venv", ".venv"], "make_venv"), inside, missing)
+    steps = new_environment(s, [python, "-m", "venv", ".venv"], inside, missing)
     if marker.startswith("/usr/lib/"):  # a way of its own: hfdoctor makes environments without that package
         steps.append(Step(says="debian_venv", administrator=True))
     clue = Clue(s.target.externally_managed, marker, "marker_is", fields)
@@ -229,7 +229,6 @@ EXTERNALLY_MANAGED = Condition(
         "nothing_to_install": "it is managed by the system, and nothing needs to be installed",
         "wrong": "pip refuses to install {packages} into {python}: the system manages that Python",
         "marker_is": "{marker} says so",
-        "make_venv": "make an environment of your own",
         "debian_venv": "or, where the command for the environment fails on Debian or Ubuntu, install what it lacks "
         "first: sudo apt install python3-venv",
         **FIRST_WORDS,

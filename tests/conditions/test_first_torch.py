@@ -61,8 +61,8 @@ def test_without_a_gpu_it_is_the_build_for_the_processor_and_then_the_other() ->
     assert build.variant == "cpu"
     assert changes(s) == [[named(build)], [PLAIN]]
     texts = [step.text for step in remedy_of(s).steps]
-    assert any("torch in its build for the processor" in text for text in texts)
-    assert any(text.startswith("or, for a GPU of NVIDIA that comes later") for text in texts)
+    assert "with torch in its build for the processor" in texts[0]
+    assert texts[2].startswith("or, for a GPU of NVIDIA that comes later")
 
 
 def test_what_is_not_known_of_the_gpus_changes_nothing() -> None:
