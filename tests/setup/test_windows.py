@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,19 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.windows.machine import windows_path
+
 from .checkout import PERSON, Checkout, told
 
 pytestmark = [pytest.mark.allow_subprocess, pytest.mark.wine]
 
 
-def on_drive(path: Path) -> str:
-    """A path of this machine as Wine's programs see it."""
-    return "Z:" + str(path).replace("/", "\\")
-
-
 def run(winpy: Path, checkout: Checkout, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [winpy, on_drive(checkout.bootstrap), *words],
+        [winpy, windows_path(checkout.bootstrap), *words],
         cwd=checkout.folder,
         env=checkout.full_environ(**environ),
         stdin=subprocess.DEVNULL,
@@ -33,6 +31,7 @@ def run(winpy: Path, checkout: Checkout, *words: str, **environ: str) -> subproc
     )
 
 
+@functools.cache
 def installation(winpy: Path) -> Path:
     """The folder of python.exe."""
     code = "import sys, os; print(os.path.dirname(sys.executable))"
@@ -51,7 +50,7 @@ def theirs(winpy: Path, tmp_path: Path) -> Path:
     for path in (*source.glob("*.exe"), *source.glob("*.dll"), *(source / "DLLs").iterdir()):
         shutil.copyfile(path, scripts / path.name)
     (folder / "pyvenv.cfg").write_text(
-        f"home = {on_drive(source)}\ninclude-system-site-packages = false\nversion = 3.11\n", encoding="utf-8"
+        f"home = {windows_path(source)}\ninclude-system-site-packages = false\nversion = 3.11\n", encoding="utf-8"
     )
     return folder
 
@@ -75,7 +74,7 @@ def test_a_python_that_cannot_make_environments_says_so(
 def test_first_run_second_run_and_exit_codes(
     winpy: Path, light_checkout: Callable[..., Checkout], no_uv_environ: dict[str, str], theirs: Path
 ) -> None:
-    checkout = light_checkout("모델 점검", **no_uv_environ, HFDOCTOR_VENV=on_drive(theirs), PIP_NO_COMPILE="1")
+    checkout = light_checkout("모델 점검", **no_uv_environ, HFDOCTOR_VENV=windows_path(theirs), PIP_NO_COMPILE="1")
     first = run(winpy, checkout, "--version")
     assert (first.returncode, first.stdout[:9]) == (0, "hfdoctor "), first.stderr
     assert (theirs / "Scripts" / "hfdoctor.exe").is_file()
@@ -84,10 +83,10 @@ def test_first_run_second_run_and_exit_codes(
 
     answer = told(run(winpy, checkout, "check", "a b", "", "-x"))
     assert answer["words"] == ["check", "a b", "", "-x"]
-    assert answer["by"] == on_drive(installation(winpy)) + "\\python.exe"
-    assert answer["prefix"] == on_drive(theirs)
+    assert answer["by"] == windows_path(installation(winpy)) + "\\python.exe"
+    assert answer["prefix"] == windows_path(theirs)
     assert run(winpy, checkout, "exit", "130").returncode == 130
     # a path that the person set is seen and does not reach into the doctor
-    elsewhere = on_drive(checkout.folder / "elsewhere")
+    elsewhere = windows_path(checkout.folder / "elsewhere")
     answer = told(run(winpy, checkout, PYTHONPATH=elsewhere))
     assert (answer["pythonpath"], elsewhere in answer["path"]) == (elsewhere, False)
