@@ -125,8 +125,10 @@ def test_what_somebody_put_into_it_is_kept(room: Room) -> None:
 
 def test_what_cannot_be_had_leaves_nothing(room: Room) -> None:
     with_wheels(room)
-    with pytest.raises(Refused, match="no-such-thing"):
+    with pytest.raises(Refused, match=r"^uv finds no packages that fit: .*no-such-thing"):
         prepare(room, "new", "no-such-thing")
+    with pytest.raises(Refused, match=r"^uv cannot tell what to install: .*127\.0\.0\.1:9"):
+        prepare(room, "new", "hub", extra_index="http://127.0.0.1:9/whl/cpu")
     action = prepare(room, "deep/new", "hub")
     (room.index.folder / "needed-1.0-py3-none-any.whl").unlink()
     action.__dict__["environ"]["UV_CACHE_DIR"] = str(room.folder / "another-cache")

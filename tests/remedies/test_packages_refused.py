@@ -44,7 +44,8 @@ def refused(room: Room, *install: str, **options: object) -> str:
 def test_what_cannot_be_had_is_refused_with_its_reason(room: Room) -> None:
     room.two_versions()
     room.create("hub==1.0")
-    assert "hub==9" in refused(room, "hub==9")
+    reason = refused(room, "hub==9")
+    assert reason.startswith("uv finds no packages that fit") and "hub==9" in reason
     assert "nothing-like-it" in refused(room, "nothing-like-it")
     room.wheel("former", "1.0", requires=["hub>5"])
     assert "former" in refused(room, "former")
@@ -63,7 +64,7 @@ def test_an_index_that_is_away_is_refused(room: Room) -> None:
     room.create()
     room.environ["UV_DEFAULT_INDEX"] = "http://someone:hunter2@127.0.0.1:9/simple"
     reason = refused(room, "hub")
-    assert "127.0.0.1:9" in reason
+    assert reason.startswith("uv cannot tell what to install") and "127.0.0.1:9" in reason
     assert "hunter2" not in reason
 
 

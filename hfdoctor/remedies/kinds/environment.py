@@ -228,7 +228,7 @@ def prepare_environment(change: NewEnvironment, place: Workplace) -> Environment
         try:
             versions, size = locked(change.python, change.packages, words, environ, cwd)
         except Failed as failed:
-            raise Refused(f"uv finds no packages that fit: {failed}") from None
+            raise Refused(failed.refusal) from None
         asked = {name_of(text) for text in change.packages}
         packages = [Package(name, [], version, name in asked) for name, version in sorted(versions.items())]
     disk = price.unpacked_bytes(size)

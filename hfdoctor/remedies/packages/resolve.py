@@ -84,9 +84,10 @@ class Resolver:
         Where there is none, the change alone, with what it breaks. Raises Refused with uv's reason.
         """
         asked = {name for text in wish.install if (name := name_of(text))}
-        found, first_reason = self._try(wish, ())
-        if found is None:
-            raise Refused(f"uv finds no packages that fit: {first_reason}")
+        try:
+            found = self._versions(wish, ())
+        except Failed as failed:
+            raise Refused(failed.refusal) from None
         alone, extra = found, ()  # type: tuple[list[Package], tuple[str, ...]]
         for _ in range(_ROUNDS if wish.install and not wish.no_deps else 0):
             broken = [entry for entry, _, _ in self._broken_by(found) if entry.name not in asked]
@@ -94,9 +95,9 @@ class Resolver:
                 break
             as_they_are = tuple(f"{entry.name}=={entry.version}" for entry in broken)
             free = tuple(entry.name for entry in broken)
-            better = self._try(wish, (*extra, *as_they_are))[0]
+            better = self._try(wish, (*extra, *as_they_are))
             if better is None:
-                better, extra = self._try(wish, (*extra, *free))[0], (*extra, *free)
+                better, extra = self._try(wish, (*extra, *free)), (*extra, *free)
             else:
                 extra = (*extra, *as_they_are)
             if better is None:
@@ -111,23 +112,25 @@ class Resolver:
         ]
         return Plan(found, breaks, self._bytes(found))
 
-    def _try(self, wish: Wish, extra: Sequence[str]) -> tuple[list[Package] | None, str]:
-        """The change for ``wish`` and the requirements ``extra``, or None and why there is none."""
+    def _try(self, wish: Wish, extra: Sequence[str]) -> list[Package] | None:
+        """The change for ``wish`` and the requirements ``extra``; None where no versions fit."""
+        try:
+            return self._versions(wish, extra)
+        except Failed as failed:
+            if failed.unsolvable:
+                return None
+            raise Refused(failed.refusal) from None
+
+    def _versions(self, wish: Wish, extra: Sequence[str]) -> list[Package]:
+        """The change for ``wish`` and the requirements ``extra``. Raises Failed."""
         versions: dict[str, list[str]] = {}
         for entry in self.installed:
             versions.setdefault(entry.name, []).append(entry.version)
         going = {normalised(name) for name in wish.remove}
-        coming: dict[str, str] = {}
-        if wish.install:
-            try:
-                coming = self._ask(wish, extra)
-            except Failed as failed:
-                if failed.unsolvable:
-                    return None, str(failed)
-                raise Refused(f"uv cannot tell what to install: {failed}") from None
+        coming = self._ask(wish, extra) if wish.install else {}
         found = [Package(name, versions.get(name, []), version) for name, version in sorted(coming.items())]
         gone = [name for name in sorted(going) if name not in coming and name in versions]
-        return [*found, *(Package(name, versions[name], "") for name in gone)], ""
+        return [*found, *(Package(name, versions[name], "") for name in gone)]
 
     def _ask(self, wish: Wish, extra: Sequence[str]) -> dict[str, str]:
         words = ["pip", "install", "--dry-run", "--no-build", "--python", self.python, *self.place, *self.words]

@@ -24,6 +24,11 @@ class Failed(Exception):
         #: no set of versions fits what was asked (and another question may have an answer)
         self.unsolvable = unsolvable
 
+    @property
+    def refusal(self) -> str:
+        """Why a plan could not be made, in words."""
+        return f"{'uv finds no packages that fit' if self.unsolvable else 'uv cannot tell what to install'}: {self}"
+
 
 def find_uv(environ: Mapping[str, str]) -> str:
     """The path of uv: the one that came with hfdoctor, else one on PATH. Raises Refused if there is none."""
