@@ -19,6 +19,8 @@ from hfdoctor.remedies.kinds.environment import prepare_environment
 from hfdoctor.remedies.kinds.packages import prepare_packages
 from hfdoctor.remedies.kinds.registered import Kind
 
+# the changed Python keeps what it compiles beside its own files, as everybody's does
+os.environ.pop("PYTHONPYCACHEPREFIX", None)
 target, work, index = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 python = str(target / "python.exe")
 library = target / "Lib" / "site-packages"
@@ -68,6 +70,7 @@ def run(*words):
 
 run(find_uv_bin(), "pip", "install", "--python", python, "hub==1.0")
 run(python, "-c", "import hub.part")
+assert list((library / "hub" / "__pycache__").iterdir())
 told["script at first"] = script()
 before = state()
 action = prepare("11111111", "hub==2.0")
