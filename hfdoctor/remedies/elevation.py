@@ -53,7 +53,8 @@ def together(actions: Sequence[Action], direction: Direction, state: Path, *, fo
 
     ``state`` is the state folder. Raises Refused with everything as it was: the person or Windows said no, nobody
     answered, a value is not as it was recorded. Where the child died half-way, a second question puts back what it
-    did; what remains is named.
+    did; what remains is named. A refusal of what this process writes itself, which comes afterwards, takes nothing
+    back: that is for the journal to do.
     """
     values = _values(actions)
     end = "after" if direction == "apply" else "before"

@@ -165,10 +165,10 @@ def _words(value: Stored | None) -> str:
     return words(value)
 
 
-def tell_programs() -> bool:
+def tell_programs() -> None:
     """Tell the programs that run (Explorer above all, which starts others) that variables changed.
 
-    False if nobody could be told: then the next sign-in tells them.
+    Where nobody can be told, the next sign-in tells them.
     """
     if sys.platform == "win32":
         import ctypes
@@ -177,7 +177,7 @@ def tell_programs() -> bool:
         try:
             send = ctypes.WinDLL("user32").SendMessageTimeoutW
         except OSError:  # a Windows without windows
-            return False
+            return
         send.argtypes = (
             wintypes.HWND,
             wintypes.UINT,
@@ -189,5 +189,4 @@ def tell_programs() -> bool:
         )
         everyone, setting_change, skip_hung = 0xFFFF, 0x1A, 0x2
         answer = ctypes.c_size_t()
-        return bool(send(everyone, setting_change, 0, "Environment", skip_hung, _BROADCAST_MS, ctypes.byref(answer)))
-    return False
+        send(everyone, setting_change, 0, "Environment", skip_hung, _BROADCAST_MS, ctypes.byref(answer))
