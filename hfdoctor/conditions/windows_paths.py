@@ -363,7 +363,7 @@ WINDOWS_LONG_PATH = Condition(
         "before keep the old limit",
         "short_environment": "or, without an administrator, make an environment with a short path, {folder}",
         "install_there": "and install there",
-        "use_it": "and start your programs with {python}",
+        "use_it": "from then on, start your programs with {python}",
         "by_uv": "or, without an administrator, install with uv, which writes names of any length; Python opens those "
         "that it needs",
         "short_cache": "or, without an administrator, keep models in a folder with a short path, {folder}",
