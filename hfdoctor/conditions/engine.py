@@ -75,6 +75,7 @@ def diagnose(snapshot: Snapshot, goal: Goal | None = None, policy: Policy | None
         exit_code=exit_code(findings, snapshot, policy),
         elapsed_s=round(snapshot.elapsed_s, 3),
         stages=snapshot.smoke.stages.maybe() or msgspec.UNSET,
+        given_up=_given_up(snapshot) or msgspec.UNSET,
     )
 
 
@@ -91,6 +92,15 @@ def exit_code(findings: Sequence[Finding], snapshot: Snapshot, policy: Policy) -
         return 3
     bad = SEVERITIES[: SEVERITIES.index(policy.fail_on) + 1]
     return 1 if any(f.outcome == "fail" and f.severity in bad for f in findings) else 0
+
+
+def _given_up(snapshot: Snapshot) -> dict[str, str]:
+    """The probes that were cut short, with the reason: without a word about it exit code 3 is a riddle."""
+    runs = {name: run for name, run in snapshot.probes.items() if run.outcome != "done"}
+    return {
+        name: run.detail or (f"no answer within {run.seconds:.0f} s" if run.outcome == "deadline" else run.outcome)
+        for name, run in runs.items()
+    }
 
 
 class Paths:

@@ -199,6 +199,8 @@ class Report(msgspec.Struct):
     elapsed_s: float
     #: how the stages of a smoke run went, where there was one
     stages: list[StageRun] | msgspec.UnsetType = msgspec.UNSET
+    #: section of the snapshot -> why it was not, or not wholly, observed (a deadline, a crash), where there is one
+    given_up: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     snapshot: Snapshot | msgspec.UnsetType = msgspec.UNSET
 
     def failed(self) -> list[Finding]:

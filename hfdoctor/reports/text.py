@@ -47,6 +47,7 @@ def render(
         lines += _finding(finding, report, width, windows, paint, here)
         lines.append("")
     lines.append(state_line(report))
+    lines += given_up_lines(report, width)
     if verbose:
         lines += ["", *_everything(report, width, paint), ""]
     lines.append(count_line(report))
@@ -90,6 +91,17 @@ def state_line(report: Report) -> str:
     if not there:
         return f"Nothing installed yet: {verdict}."
     return f"{there} installed, {missing} not yet: {verdict}." if missing else f"{there}: {verdict}."
+
+
+def given_up_lines(report: Report, width: int) -> list[str]:
+    """What was not observed to the end, and why: the reason for exit code 3."""
+    if not isinstance(report.given_up, dict):
+        return []
+    sections: dict[str, list[str]] = {}
+    for section, why in report.given_up.items():
+        sections.setdefault(why, []).append(section)
+    text = "; ".join(f"{', '.join(names)} ({why})" for why, names in sections.items())
+    return textwrap.wrap(f"Not looked at to the end: {text}.", width, break_long_words=False, break_on_hyphens=False)
 
 
 def count_line(report: Report) -> str:
