@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
@@ -26,10 +27,30 @@ class Forbidden(AssertionError):
     """A test did what it did not declare."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On several workers, files with slow tests come first: at the end no worker is left alone with a long one.
+
+    They come by the name of the file, which mixes the folders: neighbours tend to start the same large programs.
+    pytest-xdist keeps to it with --no-loadscope-reorder.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    slow = {item.path for item in items if any(item.get_closest_marker(name) for name in ("slow", "wine", "torch"))}
+    items.sort(key=lambda item: (item.path not in slow, item.path.name, str(item.path)))
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Paths of one home after the other. A mktemp for each would look through all that were made before."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / f"home{number}" for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_home(_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test gets an empty home, and none of the settings of whoever runs the tests."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     for name in list(os.environ):
         if name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "XDG_", "CONDA_")) or name in (
             "VIRTUAL_ENV",
