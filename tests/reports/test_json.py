@@ -21,9 +21,22 @@ SCHEMA = json.loads((ROOT / "hfdoctor/reports/schemas/report-1.schema.json").rea
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
+#: findings that keep to the schema: most machines have most of theirs from their base
+KEPT: set[str] = set()
+
+
 @pytest.mark.parametrize("name", recorded.names())
 def test_every_report_keeps_to_the_schema(name: str) -> None:
-    VALIDATOR.validate(json.loads(render(diagnose(recorded.load(name)))))
+    """A finding that was held against the schema before is left out: each of the list stands for itself there."""
+    assert SCHEMA["$defs"]["Report"]["properties"]["findings"] == {
+        "type": "array",
+        "items": {"$ref": "#/$defs/Finding"},
+    }
+    document = json.loads(render(diagnose(recorded.load(name))))
+    texts = {json.dumps(finding): finding for finding in document["findings"]}
+    document["findings"] = [finding for text, finding in texts.items() if text not in KEPT]
+    VALIDATOR.validate(document)
+    KEPT.update(texts)
 
 
 @pytest.mark.parametrize("name", recorded.names()[::12])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from hfdoctor.conditions.engine import diagnose
@@ -11,6 +13,7 @@ from hfdoctor.reports.text import count_line, render, state_line
 from tests import recorded
 
 
+@functools.cache
 def report_of(name: str) -> Report:
     return diagnose(recorded.load(name))
 
