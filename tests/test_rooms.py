@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,8 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def imports(path: Path) -> set[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """The dotted names that a module imports anywhere in it, relative ones resolved."""
     here = ["hfdoctor", *path.relative_to(PACKAGE).with_suffix("").parts]
     found = set()
@@ -69,7 +71,7 @@ def imports(path: Path) -> set[str]:
             base = here[: -node.level] if node.level else []
             name = ".".join([*base, *([node.module] if node.module else [])])
             found |= {f"{name}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
