@@ -15,6 +15,7 @@ from hfdoctor.conditions.closure import closure_of
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding
 from hfdoctor.facts.collect import collect
+from hfdoctor.facts.snapshot import Snapshot
 from tests.conditions.installed import JUDGES
 from tests.conditions.test_closure import what_pip_says
 from tests.real import python_of
@@ -72,7 +73,11 @@ def runs(prefix: Path, code: str) -> tuple[bool, str]:
 
 def failed_in(prefix: Path, folder: Path) -> list[Finding]:
     """What the judges of versions have to say of an environment."""
-    report = diagnose(collect(str(prefix), cwd=folder, timeout_s=120))
+    return failed_of(collect(str(prefix), cwd=folder, timeout_s=120))
+
+
+def failed_of(snapshot: Snapshot) -> list[Finding]:
+    report = diagnose(snapshot)
     assert not [finding.evidence for finding in report.findings if finding.outcome == "crash"]
     return [finding for finding in report.failed() if finding.condition in JUDGES]
 
@@ -82,7 +87,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prefix = tmp_path_factory.mktemp("real") / "plain"
     done = uv("venv", "-q", "--python", sys.executable, str(prefix))
     assert done.returncode == 0, done.stderr
-    install(prefix, TRANSFORMERS, "pip")
+    # compiled once, and not in each copy: all of pip, and of the rest what an import needs
+    install(prefix, "--compile-bytecode", "pip")
+    install(prefix, TRANSFORMERS)
+    works, said = runs(prefix, "import transformers")
+    assert works, said
     return prefix
 
 
@@ -112,11 +121,11 @@ def test_against_pip_and_the_import(
         install(prefix, "--no-deps", *added)
     if removed:
         remove(prefix, *removed)
-    found = failed_in(prefix, tmp_path)
+    s = collect(str(prefix), cwd=tmp_path, timeout_s=120)
+    found = failed_of(s)
     assert {one.condition: one.severity for one in found} == wanted, [one.summary for one in found]
     works, said = runs(prefix, "import transformers")
     assert works == ("error" not in wanted.values()), said
-    s = collect(str(prefix), cwd=tmp_path)
     broken = closure_of(s, sorted(s.packages.installed())).broken
     assert {(ask.by, ask.name) for ask in broken if not ask.extra} == what_pip_says(str(python_of(prefix)))
 
