@@ -15,7 +15,7 @@ from hfdoctor.conditions import python_environment, python_settings, python_whee
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Report
 from hfdoctor.facts.collect import collect
-from tests.facts.pythons import interpreter, make_venv, python_of, site_of
+from tests.facts.pythons import interpreter, make_env_with_pip, make_venv, python_of, site_of
 
 pytestmark = [
     pytest.mark.allow_subprocess,
@@ -136,9 +136,7 @@ def test_an_environment_with_torch_is_silent(torch_env: Path, here: Path) -> Non
 
 
 def test_moved(tmp_path: Path, here: Path) -> None:
-    environment = tmp_path / "before"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, capture_output=True)
-    environment.rename(tmp_path / "after")
+    make_env_with_pip(tmp_path / "before").rename(tmp_path / "after")
     assert found(examine(tmp_path / "after", here)) == {"python-environment-moved": "warning"}
     # a second name for the old place makes it whole again
     (tmp_path / "before").symlink_to(tmp_path / "after")

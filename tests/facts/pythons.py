@@ -42,6 +42,13 @@ def make_venv(folder: Path, *options: str, python: Path | None = None) -> Path:
     return folder
 
 
+def make_env_with_pip(folder: Path) -> Path:
+    """A real environment with pip, made by virtualenv: venv makes the same in eight seconds of processor time."""
+    words = ["-q", "--no-download", "--no-periodic-update", "--python", sys.executable]
+    subprocess.run([sys.executable, "-m", "virtualenv", *words, str(folder)], check=True, capture_output=True)
+    return folder
+
+
 def python_of(environment: Path) -> Path:
     """The interpreter of an environment."""
     return environment / "Scripts" / "python.exe" if os.name == "nt" else environment / "bin" / "python"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hfdoctor.facts import inspect_python
 from hfdoctor.facts.probes.environment_files import read_scripts
 from hfdoctor.facts.probes.shadow_files import find_shadows
 from hfdoctor.facts.probes.startup_errors import error_of_module, errors_of_pth_files, match_errors
-from tests.facts.pythons import make_venv, observe, python_of, site_of
+from tests.facts.pythons import make_env_with_pip, make_venv, observe, python_of, site_of
 
 posix = pytest.mark.skipif(os.name == "nt", reason="layouts of POSIX")
 
@@ -144,8 +143,8 @@ def test_two_names_of_one_folder_are_no_move(tmp_path: Path) -> None:
 @posix
 def test_scripts_of_a_real_environment(tmp_path: Path) -> None:
     """pip's own program, in a folder whose name makes installers write the two-line form, before and after a move."""
-    env = tmp_path / "an environment"
-    subprocess.run([sys.executable, "-m", "venv", str(env)], check=True, capture_output=True)
+    env = make_env_with_pip(tmp_path / "an environment")
+    assert (env / "bin" / "pip").read_bytes().startswith(b"#!/bin/sh")
     assert {script.fits for script in observe(env).scripts.need()} == {True}
     env.rename(tmp_path / "moved")
     moved = observe(tmp_path / "moved")
