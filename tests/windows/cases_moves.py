@@ -20,6 +20,7 @@ from hfdoctor.remedies.path_text import long_path
 from tests.remedies.killed import every_moment
 from tests.remedies.made import workplace
 from tests.remedies.tree_states import make_tree, tree_state
+from tests.thorough import THOROUGH
 
 
 @contextlib.contextmanager
@@ -263,7 +264,7 @@ def case_killed_while_it_moves_to_another_drive() -> None:
             (place / "action.json").write_bytes(msgspec.json.encode(action))
             return _WORK.format(place=str(place))
 
-        for number, moment in enumerate(every_moment(fresh, at_most=10)):
+        for number, moment in enumerate(every_moment(fresh, at_most=10 if THOROUGH else 4)):
             action = work(str(place))
             if number % 2:
                 action.apply(quiet)
