@@ -95,7 +95,9 @@ def _elevated(wanted: Sequence[RegistryAction], direction: Direction, state: Pat
     if done:
         left = ", ".join(f"{value.key} {value.name} is {words(_end(value, direction))}" for value in done)
         raise Refused(f"{reason}, and not all of it could be put back: {left}")
-    raise Refused(f"{reason}: nothing was changed")
+    # one that hangs with its plan read cannot be ended from here: it has other rights
+    late = " so far (if its window still comes, hfdoctor check tells what became of it)" if code is None else ""
+    raise Refused(f"{reason}: nothing was changed{late}")
 
 
 def _is_done(value: RegistryAction, direction: str) -> bool:
