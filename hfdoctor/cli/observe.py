@@ -11,8 +11,13 @@ from ..facts.snapshot import Snapshot
 from .options import timeout_or_default
 
 
-def observe(*, python: str | None, deep: bool, online: bool, timeout: float | None, anonymise: bool) -> Snapshot:
-    """Look at this machine. Raises click.UsageError if ``python`` names no interpreter."""
+def observe(
+    *, python: str | None, deep: bool, online: bool, timeout: float | None, anonymise: bool, judged: bool = True
+) -> Snapshot:
+    """Look at this machine. ``judged``: what judges the facts is loaded meanwhile.
+
+    Raises click.UsageError if ``python`` names no interpreter.
+    """
     from ..facts.collect import TargetError, collect
     from .progress import Progress
 
@@ -24,7 +29,7 @@ def observe(*, python: str | None, deep: bool, online: bool, timeout: float | No
                 online=online,
                 timeout_s=timeout_or_default(timeout, deep),
                 on_wait=progress.waiting if progress.wanted else None,
-                on_start=load_the_judges,
+                on_start=load_the_judges if judged else None,
             )
         except TargetError as error:
             raise click.UsageError(f"--python: {error}") from None
