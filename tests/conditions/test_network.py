@@ -149,21 +149,31 @@ CLEAN = {
 
 ASK_HUB = "import sys; from huggingface_hub.utils import get_session; get_session().head(sys.argv[1], timeout=5)"
 
-#: the same for one proxy setting after the other, each in a process of its own
-ASK_HUB_OFTEN = """
+#: one proxy setting after the other, each in a process of its own that need not load the client again
+ASK_OFTEN = """
 import os, sys
-from huggingface_hub.utils import get_session
+CLIENT
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
         os.environ["HTTPS_PROXY"] = line[:-1]
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
-            get_session().head("https://localhost:9/x", timeout=5)
+            ask()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
     print("done", flush=True)
 """
+HUB = """
+from huggingface_hub.utils import get_session
+ask = lambda: get_session().head("https://localhost:9/x", timeout=5)"""
+PIP = """
+from pip._internal.cli.main import main
+from pip._internal.commands import create_command
+create_command("download")
+ask = lambda: main(["download", "--no-deps", "--index-url", "https://localhost:9/", "nothing"])"""
+OFTEN = {"pip": PIP, "hub": HUB}
 
 
 @pytest.mark.torch
@@ -174,25 +184,26 @@ def test_the_real_clients_agree_about_proxies(torch_env: Path, tmp_path: Path) -
     """A value stops a client exactly if nothing of the client's ever reaches the proxy."""
     base = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **CLEAN}
     python = str(torch_env / "bin/python")
-    command = [python, "-m", "pip", "download", "--no-deps", "--index-url", "https://localhost:9/", "nothing"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     wrong = {}
-    with subprocess.Popen([python, "-c", ASK_HUB_OFTEN], env=base, text=True, **pipes) as hub:
+    with contextlib.ExitStack() as stack:
+        clients = {name: stack.enter_context(asked_often(python, code, base, tmp_path)) for name, code in OFTEN.items()}
         for pattern, stops in PROXIES.items():
-            with proxy_server() as (address, seen):
-                value = pattern.replace("{}", address)
-                hub.stdin.write(f"{value}\n")
-                hub.stdin.flush()
-                assert hub.stdout.readline() == "done\n"
-                hub_came = bool(seen)
-                seen.clear()
-                subprocess.run(
-                    command, env={**base, "HTTPS_PROXY": value}, cwd=tmp_path, capture_output=True, timeout=60
-                )
-                reached = "".join(("" if seen else "pip ", "" if hub_came else "hub")).strip()
-            if reached != stops:
-                wrong[pattern] = (stops, reached)
+            stopped = []
+            for name, client in clients.items():
+                with proxy_server() as (address, seen):
+                    client.stdin.write(f"{pattern.replace('{}', address)}\n")
+                    client.stdin.flush()
+                    assert client.stdout.readline() == "done\n"
+                    stopped += [] if seen else [name]
+            if " ".join(stopped) != stops:
+                wrong[pattern] = (stops, stopped)
     assert not wrong
+
+
+def asked_often(python: str, code: str, environ: dict[str, str], cwd: Path) -> subprocess.Popen[str]:
+    """A client that asks once with each value of HTTPS_PROXY that it is told, and says "done" afterwards."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([python, "-c", ASK_OFTEN.replace("CLIENT", code)], env=environ, cwd=cwd, text=True, **pipes)
 
 
 @pytest.mark.torch
