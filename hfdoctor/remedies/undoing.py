@@ -22,7 +22,7 @@ def last_fix(journal: Journal) -> Run:
     for run in reversed(journal.runs.values()):
         if run.can_be_undone and (run.open or not _stays_whole(run)):
             return run
-    raise NothingToDo("there is no fix to undo" if journal.runs else "hfdoctor has fixed nothing here yet")
+    raise NothingToDo("no fix stands any more" if journal.runs else "hfdoctor has fixed nothing here yet")
 
 
 def named_fix(journal: Journal, named: str) -> Run:
@@ -52,7 +52,7 @@ def fixes_since(journal: Journal, number: int) -> list[Run]:
     runs = [run for run in reversed(journal.runs.values()) if run.number > number and run.can_be_undone]
     runs = [run for run in runs if run.open or not _stays_whole(run)]
     if not runs:
-        raise NothingToDo(f"there is no fix to undo after fix {number}" if number else "there is no fix to undo")
+        raise NothingToDo(f"no fix after fix {number} stands any more" if number else "no fix stands any more")
     return runs
 
 

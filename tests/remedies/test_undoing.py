@@ -81,7 +81,7 @@ def test_which_fix_is_meant(machine: SmallMachine) -> None:
         undoing.named_fix(journal, "4")
     undo(machine, *[run.number for run in undoing.fixes_since(journal, 0)])
     assert machine.looks() == before
-    with pytest.raises(NothingToDo, match="there is no fix to undo"):
+    with pytest.raises(NothingToDo, match="no fix stands any more"):
         undoing.last_fix(machine.journal())
     with pytest.raises(NothingToDo, match=r"fix 4 \(cache-corrupt\) is undone already"):
         undoing.named_fix(machine.journal(), "cache-corrupt")
