@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .deliver import deliver, policy_of, refuse_facts_in_text, reporting
-from .options import OutputFile, fix_options, memory_size, observing, running
+from .options import OutputFile, fix_options, memory_size, observing, refuse_model_without_run, running
 
 
 @click.command(name="check", context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,8 +55,7 @@ def command(
         raise click.UsageError(
             "--snapshot replays recorded facts: --python, --deep, --online, --smoke and --timeout look at a machine"
         )
-    if local_model and not smoke:
-        raise click.UsageError("--local-model is loaded by a run of the libraries, which needs --smoke")
+    refuse_model_without_run(local_model, smoke)
     refuse_facts_in_text(with_facts, form)
     needed_memory = memory_size("--min-vram", min_vram) if min_vram is not None else 0
     if needed_memory and require == "cpu":

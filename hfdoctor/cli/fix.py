@@ -6,7 +6,14 @@ import sys
 
 import click
 
-from .options import SMOKE_TIMEOUT_S, known_ids, observing, running, timeout_or_default
+from .options import (
+    SMOKE_TIMEOUT_S,
+    known_ids,
+    observing,
+    refuse_model_without_run,
+    running,
+    timeout_or_default,
+)
 
 
 @click.command(name="fix", context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,8 +51,7 @@ def command(
     named = known_ids("fix", ids)
     if choice is not None and len(named) != 1:
         raise click.UsageError("--choice takes a way of one finding: name one ID")
-    if local_model and not smoke:
-        raise click.UsageError("--local-model is loaded by a run of the libraries, which needs --smoke")
+    refuse_model_without_run(local_model, smoke)
     if yes and dry_run:
         raise click.UsageError("--yes does it, --dry-run only shows it: give one of them")
     asks = not yes and not dry_run

@@ -229,7 +229,9 @@ class Session(msgspec.Struct):
             except Refused as refused:
                 line.reason = str(refused)
                 continue
-            line.reason = trouble_left(line.condition, before, after)
+            # of several findings of one condition, each that counts as mended leaves one less
+            mended = sum(one.condition == line.condition and one.outcome in ("fixed", "cured") for one in lines)
+            line.reason = trouble_left(line.condition, before, after, mended + 1)
             line.outcome = "by-hand" if line.reason else "fixed"
 
     # -- telling ----------------------------------------------------------------------------------------------------
@@ -246,7 +248,8 @@ class Session(msgspec.Struct):
             return code
         if not lines:
             untold = sum(one.outcome in ("unknown", "crash") for one in report.findings)
-            more = f" {untold} conditions could not be told: hfdoctor check -v" if untold else ""
+            some = "1 condition" if untold == 1 else f"{untold} conditions"
+            more = f" {some} could not be told: hfdoctor check -v" if untold else ""
             self.teller.say(f"Nothing to fix.{more}")
         if left_out:
             self.teller.say(f"Only noted, and fixed if you name it: {', '.join(dict.fromkeys(left_out))}.")

@@ -86,6 +86,12 @@ def model_folder(context: click.Context, parameter: click.Parameter, value: str 
     return value
 
 
+def refuse_model_without_run(local_model: str, smoke: str | None) -> None:
+    """Raises click.UsageError for a --local-model that nothing would load."""
+    if local_model and not smoke:
+        raise click.UsageError("--local-model is loaded by a run of the libraries, which needs --smoke")
+
+
 def output_option(function: F) -> F:
     """Add ``--output``."""
     return click.option(

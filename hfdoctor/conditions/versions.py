@@ -322,7 +322,7 @@ _WORDS: Collection[tuple[str, str]] = (
     ("checks", "transformers {by_version} checks this whenever it is imported: {asked}"),
     ("asks", "{by} {by_version} asks for {asked}"),
     ("asks_lazily", "{by} {by_version} asks for {asked}; it is imported only for {uses}"),
-    ("works", "{by} {by_version} asks for {asked}; it was seen being imported with {version} all the same"),
+    ("works", "{by} {by_version} asks for {asked}; what needs it was seen being imported with {version} all the same"),
     ("asks_through", "{by} {by_version} asks for {asked} (through its extra {extra})"),
     ("seen", "{doing} failed: {message}"),
     ("fitting", "install a version of {package} that all of them accept"),

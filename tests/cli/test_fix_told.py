@@ -8,14 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hfdoctor.cli import fixing
 from hfdoctor.cli.fixing import _asked_for
+from hfdoctor.cli.telling import Teller
 from hfdoctor.conditions.engine import diagnose
 from hfdoctor.conditions.model import Finding
 from hfdoctor.remedies.afresh import Look, observe_afresh
 from hfdoctor.remedies.kinds.git import GitAction
 from hfdoctor.remedies.mending import trouble_left
-from hfdoctor.remedies.outcome import exit_code
-from hfdoctor.remedies.plan import Choice, Fix
+from hfdoctor.remedies.outcome import exit_code, fixed
+from hfdoctor.remedies.plan import Choice, Fix, Person
 from tests import recorded
 
 from .test_fix import Patient
@@ -53,6 +55,22 @@ def test_only_what_is_seen_to_be_right_counts_as_cured(after: str, explained_by:
     before = msgspec.structs.replace(HEALTHY, findings=[of("cache-corrupt", "fail")])
     now = msgspec.structs.replace(HEALTHY, findings=[of("cache-corrupt", after, explained_by)])
     assert (trouble_left("cache-corrupt", before, now) == "") is helped
+
+
+def test_two_by_hand_of_which_one_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both are said to be done; a second look still finds one: only one counts."""
+    one = of("cache-corrupt", "fail")
+    before = msgspec.structs.replace(HEALTHY, findings=[one, one])
+    after = msgspec.structs.replace(HEALTHY, findings=[one])
+    lines = []
+    for _ in range(2):
+        choice = Choice("move it", False)
+        lines.append(fixed(Fix(one, [choice]), "by-hand", "", choice))
+    monkeypatch.setattr(fixing, "ask_done", lambda: True)
+    monkeypatch.setattr(fixing.Session, "_look_afresh", lambda self, environ, target: (None, after))
+    fixing.Session(Look(), Teller("json", False))._guided(Person({}, tmp_path, tmp_path), lines, before)
+    assert [line.outcome for line in lines] == ["fixed", "by-hand"]
+    assert "a second look still says" in lines[1].reason
 
 
 def test_the_way_that_is_taken_unasked() -> None:
