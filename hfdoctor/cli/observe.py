@@ -38,12 +38,10 @@ def observe(
 
 def load_the_judges() -> None:
     """Import what judges the facts while the probes wait for the target and the disk."""
-    import packaging.requirements
-
     from ..conditions import catalogue
     from ..reports import text
 
-    assert catalogue and packaging.requirements and text
+    assert catalogue and text
 
 
 def replay(file: str, *, anonymise: bool) -> Snapshot:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..facts.snapshot import Snapshot
+from ..knowledge.versions import order
 from .closure import damaged_names
 from .requirement_lines import normalised
 
@@ -69,13 +70,12 @@ def failing_checks(s: Snapshot) -> list[ImportCheck]:
 
 def passes(version: str, bounds: str) -> bool | None:
     """What transformers' own comparison says of ``version``; None where it cannot be told."""
-    from packaging.version import InvalidVersion, Version
-
     try:
-        wanted = _last_bounds(bounds)
-        return all(_OPERATORS[op](Version(version), Version(bound)) for op, bound in wanted.items())
-    except (InvalidVersion, KeyError):
+        wanted = [(_OPERATORS[op], order(version, bound)) for op, bound in _last_bounds(bounds).items()]
+    except KeyError:
         return None
+    orders = [(meets, found) for meets, found in wanted if found is not None]
+    return all(meets(found, 0) for meets, found in orders) if len(orders) == len(wanted) else None
 
 
 def _last_bounds(bounds: str) -> Mapping[str, str]:

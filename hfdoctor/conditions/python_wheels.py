@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from ..facts.sections.packages import Distribution
 from ..facts.sections.target import Interpreter
 from ..facts.snapshot import Snapshot
+from ..knowledge.versions import admits
 from ..knowledge.wheels import Interpreter as Described
 from ..knowledge.wheels import WheelAnswer, load_wheel_tags, newest_known_python, wheels_for
 from .model import Clue, Condition, Fail, Goal, Pass, Plain, Skip, Step, Treatment, Unknown, Verdict
@@ -213,15 +214,9 @@ def _by_requires_python(condition: str, s: Snapshot, told: Interpreter, goal: Go
 
 def _side(entry: Distribution, version: str) -> str:
     """python-too-old, python-too-new, or "" where the metadata admits the interpreter or cannot be read."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        admitted = SpecifierSet(entry.requires_python)
-    except InvalidSpecifier:
+    if admits(entry.requires_python, version) is not False:
         return ""
-    if admitted.contains(version, prereleases=True):
-        return ""
-    return "python-too-old" if admitted.contains("3.999", prereleases=True) else "python-too-new"
+    return "python-too-old" if admits(entry.requires_python, "3.999") else "python-too-new"
 
 
 def _python_two(s: Snapshot, told: Interpreter, goal: Goal) -> Verdict:

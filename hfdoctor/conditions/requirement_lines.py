@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..facts.sections.target import Interpreter
+from ..knowledge.versions import admits, marker_holds
 
 _LINE = re.compile(
     r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*(@[^;]*|[(<>=!~][^;@]*)?\s*\Z"
@@ -57,20 +58,7 @@ def fits(version: str, specifier: str) -> bool | None:
     Pre-releases count: what is installed is installed (a nightly torch satisfies ``torch>=2.4``). A local part
     (``+cpu``) does not matter unless the specifier has one.
     """
-    if not specifier:
-        return True
-    return _fits(version, specifier)
-
-
-@lru_cache(maxsize=4096)
-def _fits(version: str, specifier: str) -> bool | None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
-    except (InvalidSpecifier, InvalidVersion):
-        return None
+    return admits(specifier, version) if specifier else True
 
 
 def release_of(version: str) -> str:
@@ -100,23 +88,12 @@ def applies(line: Line, environment: tuple[tuple[str, str], ...], extras: Collec
     if not marker:
         return ""
     if "extra" not in marker:
-        return "" if _holds(marker, environment, "") else None
+        return "" if marker_holds(marker, environment) else None
     if not extras and is_for_an_extra(";" + marker):
         return None
-    if _holds(marker, environment, ""):
+    if marker_holds(marker, environment):
         return ""
-    return next((extra for extra in sorted(extras) if _holds(marker, environment, extra)), None)
-
-
-@lru_cache(maxsize=2048)
-def _holds(marker: str, environment: tuple[tuple[str, str], ...], extra: str) -> bool:
-    from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
-
-    try:
-        # the whole environment is given: what packaging would fill in is that of the running interpreter
-        return Marker(marker).evaluate({**dict(environment), "extra": extra})
-    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, ValueError):
-        return False
+    return next((extra for extra in sorted(extras) if marker_holds(marker, environment, extra)), None)
 
 
 _SYSTEMS = {

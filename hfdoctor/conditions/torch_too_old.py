@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
+from ..knowledge.versions import is_older
 from .install_steps import install_like
 from .model import Basis, Clue, Condition, Fail, Goal, Pass, Plain, Severity, Skip, Step, Treatment, Unknown, Verdict
 from .newer_torch import WORDS as NEWER_WORDS
@@ -31,7 +32,8 @@ def _too_old(s: Snapshot, goal: Goal) -> Verdict:
         "transformers": needs.version,
         "path": needs.minimum_torch_source,
     }
-    if not _is_older(version, needs.minimum_torch):
+    # plain comparison, as transformers does it: 2.6.0a0 of a container is older than 2.6.0 to it, too
+    if not is_older(version, needs.minimum_torch):
         return Pass(1, [Clue(s.packages.transformers_needs, needs.minimum_torch, "minimum_is", fields)])
     enforced = needs.minimum_torch_source.replace("\\", "/").endswith("/import_utils.py")
     clues = [Clue(s.packages.transformers_needs, needs.minimum_torch, "minimum_is", fields)]
@@ -79,21 +81,11 @@ def _too_old_told(s: Snapshot, transformers: Distribution) -> Verdict:
         Clue(s.packages.distributions, f"transformers {transformers.version}", "row", fields),
         Clue(s.packages.distributions, f"torch {version}", "torch_said", fields),
     ]
-    if not _is_older(version, minimum):
+    if not is_older(version, minimum):
         return Pass(1, clues[:1])
     says = "disabled_by" if row.enforced else "below"
     treatment = Treatment("confirm", _cure_old(s, minimum, version, fields))
     return Fail(says, "warning", "table", clues, fields, treatment, len(clues))
-
-
-def _is_older(version: str, minimum: str) -> bool:
-    # plain comparison, as transformers does it: 2.6.0a0 of a container is older than 2.6.0 to it, too
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(version) < Version(minimum)
-    except InvalidVersion:
-        return False
 
 
 TORCH_TOO_OLD = Condition(

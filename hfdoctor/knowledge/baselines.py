@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 from hfdoctor.knowledge.loader import Row, load_table
+from hfdoctor.knowledge.versions import is_older, order
 
 
 class PythonRelease(Row, frozen=True, kw_only=True):
@@ -45,20 +46,14 @@ def load_cpu_baseline() -> tuple[CpuBaseline, ...]:
 
 def cpu_baseline(package: str, release: str, machine: str) -> CpuBaseline | None:
     """Return what this release of ``package`` needs of an ``x86_64`` processor, or None where the table is silent."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        version = Version(release)
-    except InvalidVersion:
-        return None
     return next(
         (
             row
             for row in load_cpu_baseline()
             if row.package == package
             and row.machine == machine
-            and Version(row.since) <= version
-            and (row.before is None or version < Version(row.before))
+            and order(row.since, release) in (-1, 0)
+            and (row.before is None or is_older(release, row.before))
         ),
         None,
     )

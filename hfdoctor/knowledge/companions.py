@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hfdoctor.knowledge.loader import Row, load_table
+from hfdoctor.knowledge.versions import admits
 
 
 class Companion(Row, frozen=True, kw_only=True):
@@ -27,20 +28,7 @@ def companion_for(package: str, torch: str) -> Companion | None:
     ``torch`` may carry a local part (``2.13.0+cu130``), which does not count. None where no release of the table
     names it: that says nothing about releases after the table's day.
     """
-    from packaging.specifiers import SpecifierSet
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        public = Version(torch).public
-    except InvalidVersion:
-        return None
+    public = torch.partition("+")[0]
     return next(
-        (
-            row
-            for row in load_companions()
-            if row.package == package
-            and row.torch is not None
-            and SpecifierSet(row.torch).contains(public, prereleases=True)
-        ),
-        None,
+        (row for row in load_companions() if row.package == package and row.torch and admits(row.torch, public)), None
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hfdoctor.knowledge.loader import Row, load_table
+from hfdoctor.knowledge.versions import base_release, is_older, order
 
 
 class TransformersTorch(Row, frozen=True, kw_only=True):
@@ -80,14 +81,8 @@ def torch_for_transformers(release: str) -> TransformersTorch | None:
 
 def oldest_transformers_beyond(torch: str) -> str:
     """The first release of transformers that does not accept torch ``torch`` (``2.3.1+cpu``) any more; "" for none."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        version = Version(torch)
-    except InvalidVersion:
-        return ""
-    beyond = [row.since for row in load_transformers_torch() if version < Version(row.enforced or row.declared)]
-    return min(beyond, key=Version, default="")
+    beyond = [row.since for row in load_transformers_torch() if is_older(torch, row.enforced or row.declared)]
+    return next((since for since in beyond if not any(is_older(other, since) for other in beyond)), "")
 
 
 def numpy_build(package: str, release: str, system: str) -> NumpyBuild | None:
@@ -115,10 +110,5 @@ def cxx11_abi(release: str, cuda: str) -> TorchCxx11Abi | None:
 
 
 def _within(release: str, since: str, before: str | None) -> bool:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        version = Version(Version(release).base_version)
-    except InvalidVersion:
-        return False
-    return Version(since) <= version and (before is None or version < Version(before))
+    base = base_release(release)
+    return order(since, base) in (-1, 0) and (before is None or is_older(base, before))

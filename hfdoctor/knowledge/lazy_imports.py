@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hfdoctor.knowledge.loader import Row, load_table
+from hfdoctor.knowledge.versions import order
 
 
 class LazyImport(Row, frozen=True, kw_only=True):
@@ -26,12 +27,7 @@ def load_lazy_imports() -> tuple[LazyImport, ...]:
 
 def lazy_import(by: str, version: str, package: str) -> LazyImport | None:
     """The row for ``by`` (both names normalised) in a release that was tried or a newer one; None without."""
-    from packaging.version import InvalidVersion, Version
-
     for row in load_lazy_imports():
         if row.by == by and row.package == package:
-            try:
-                return row if Version(version) >= min(map(Version, row.seen)) else None
-            except InvalidVersion:
-                return None
+            return row if any(order(seen, version) in (-1, 0) for seen in row.seen) else None
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hfdoctor.knowledge.loader import Row, load_table
+from hfdoctor.knowledge.versions import order
 
 
 class EnvVariable(Row, frozen=True, kw_only=True):
@@ -36,16 +37,10 @@ def changes_for(name: str, library: str, installed: str) -> tuple[EnvVariable, .
     For ``added`` these are the rows whose release is newer than the installed one: the setting is not read yet. Between
     ``before`` and ``release`` lie only pre-releases, or releases that were not looked at: there nothing is claimed.
     """
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        version = Version(installed)
-    except InvalidVersion:
-        return ()
     return tuple(
         row
         for row in load_env_variables()
         if row.name == name
         and row.library == library
-        and (version <= Version(row.before) if row.change == "added" else version >= Version(row.release))
+        and (order(installed, row.before) if row.change == "added" else order(row.release, installed)) in (-1, 0)
     )

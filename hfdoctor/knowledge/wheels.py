@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from hfdoctor.knowledge.loader import Row, load_table
+from hfdoctor.knowledge.versions import admits
 
 TRUSTED_DAYS = 45  # how long "no wheel for this new Python yet" is believed after the day the table was read
 TRUSTED_DAYS_PLATFORM = 365  # the same for "no wheel for this platform": these come and go more slowly
@@ -227,15 +228,10 @@ def _has(row: WheelTags, pairs: frozenset[str], platforms: frozenset[str]) -> bo
 
 
 def _admits(row: WheelTags, interpreter: Interpreter) -> bool:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     # without a micro version the newest one is meant: >=3.11.2 admits today's 3.11
     parts = interpreter.python if len(interpreter.python) > 2 else (*interpreter.python, 99)
-    try:
-        admitted = SpecifierSet(row.requires_python or "")
-    except InvalidSpecifier:
-        return True  # as pip does with one that it cannot read
-    return admitted.contains(".".join(str(part) for part in parts), prereleases=True)
+    # one that cannot be read admits every Python, as it does for pip
+    return admits(row.requires_python or "", ".".join(str(part) for part in parts)) is not False
 
 
 def _pythons(row: WheelTags, platforms: frozenset[str]) -> Iterator[str]:
