@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
@@ -19,7 +20,7 @@ FAMILY = frozenset(
 )
 
 
-class Ask(NamedTuple):
+class Ask(msgspec.Struct, frozen=True):
     """One requirement of one installed distribution, held against what is installed."""
 
     by: str
@@ -39,7 +40,7 @@ class Ask(NamedTuple):
         return self.name + self.specifier
 
 
-class Closure(NamedTuple):
+class Closure(msgspec.Struct, frozen=True):
     """What the roots need, directly and indirectly."""
 
     #: the roots that are installed
@@ -73,7 +74,7 @@ def closure_of(s: Snapshot, roots: Iterable[str]) -> Closure:
         marker_environment(interpreter, kernel),
         tuple(roots),
     )
-    return closure._replace(certain=certain)
+    return msgspec.structs.replace(closure, certain=certain)
 
 
 def damaged_names(s: Snapshot) -> frozenset[str]:
@@ -144,7 +145,7 @@ _HEADS = tuple(sorted({name[:5] for name in FAMILY} | {"torch"}))
 
 def _with_installed(ask: Ask, versions: Mapping[str, tuple[str, ...]]) -> Ask:
     held = versions.get(ask.name)
-    return ask._replace(installed=held[0]) if held else ask
+    return msgspec.structs.replace(ask, installed=held[0]) if held else ask
 
 
 def _met(ask: Ask, versions: Mapping[str, tuple[str, ...]]) -> bool:

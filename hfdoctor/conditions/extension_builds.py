@@ -46,6 +46,8 @@ def label_of(entry: Distribution) -> Label | None:
     parts = file.replace("%2B", "+").replace("%2b", "+").split("-") if file.endswith(".whl") else []
     for version in (entry.version, *parts[1:2]):
         local = version.partition("+")[2].lower()
+        if not local:
+            continue
         torch = re.search(r"(?:torch|pt)[._-]?v?(\d+)(?:\.(\d+))?", local)
         cuda = re.search(r"cu(\d{2,3})(?!\d)", local)
         abi = re.search(r"cxx11abi(true|false)", local)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.snapshot import Snapshot
 from ..knowledge.versions import order
@@ -33,7 +34,7 @@ _OPERATORS = {
 }
 
 
-class ImportCheck(NamedTuple):
+class ImportCheck(msgspec.Struct, frozen=True):
     """One row of the installed transformers' table that the installed version does not pass."""
 
     name: str

@@ -13,8 +13,8 @@ from .requirement_lines import fits, normalised
 from .seen_stages import Seen, cause, failures
 from .variable_steps import unset_variable
 
-_NO_MODULE = re.compile(r"No module named '(\w+)")
-_REQUIRES_LIBRARY = re.compile(
+_NO_MODULE = r"No module named '(\w+)"
+_REQUIRES_LIBRARY = (
     r"requires the (\S+) library but it was not found in your environment"
     r"|packages that were not found in your environment: ([\w-]+)"
     r"|\brequires `?([A-Za-z][\w-]*)(?:[<>=]=?[\w.]+)?`?"
@@ -71,7 +71,7 @@ def _missing_optional(s: Snapshot, goal: Goal) -> Verdict:
 def _module_missed(seen: Seen) -> str:
     if seen.lacks:
         return seen.lacks
-    match = _REQUIRES_LIBRARY.search(seen.words) or _NO_MODULE.search(seen.words)
+    match = re.search(_REQUIRES_LIBRARY, seen.words) or re.search(_NO_MODULE, seen.words)
     return next((name for name in match.groups() if name), "") if match else ""
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.sections.target import Interpreter
 from ..knowledge.versions import admits, marker_holds
@@ -20,7 +21,7 @@ _LINE = re.compile(
 _RUNS = re.compile(r"[-_.]+")
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True):
     """One requirement: a normalised name, the extras asked of it, its specifier ("" admits every version)."""
 
     name: str

@@ -44,8 +44,7 @@ def said(s: Snapshot, pattern: str) -> str:
 
     Looked through are its warnings, the errors of its devices, and what its import said.
     """
-    wanted = re.compile(pattern, re.IGNORECASE)
-    return next((line for line in _lines(s) if wanted.search(line)), "")
+    return next((line for line in _lines(s) if re.search(pattern, line, re.IGNORECASE)), "")
 
 
 def _lines(s: Snapshot) -> Iterator[str]:

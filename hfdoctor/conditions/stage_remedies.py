@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.snapshot import Snapshot
 from . import windows_by_hand as by_hand
@@ -18,7 +19,7 @@ _RUNTIME = by_hand.REDISTRIBUTABLE.format(kind="x64")
 _SELECTOR = "choose the build for this GPU and driver on https://pytorch.org/get-started/locally/"
 
 
-class Way(NamedTuple):
+class Way(msgspec.Struct, frozen=True):
     """One step: what it does, in words, and its command where it has one (none: the step is left out)."""
 
     text: str
@@ -26,7 +27,7 @@ class Way(NamedTuple):
     administrator: bool = False
 
 
-class Remedy(NamedTuple):
+class Remedy(msgspec.Struct, frozen=True):
     """The sentence of the finding, and the steps. Fields: doing, message, package, path."""
 
     summary: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from ..facts.sections.packages import Distribution
 from ..facts.snapshot import Snapshot
@@ -28,8 +29,8 @@ BUILT_FOR_CUDA = ("torchvision", "torchaudio")
 #: transformers' models import torchvision through their image code, text models too: a broken one stops them all
 STOPS_TRANSFORMERS = "torchvision"
 
-_BUILD = re.compile(r"\+(cpu|xpu|cu\d+|rocm\d+)")
-_PUBLISHED = re.compile(r"\d+(?:\.\d+)*(?:\.post\d+)?(?:\+(?:cpu|xpu|cu\d+|rocm[\d.]+))?\Z")
+_BUILD = r"\+(cpu|xpu|cu\d+|rocm\d+)"
+_PUBLISHED = r"\d+(?:\.\d+)*(?:\.post\d+)?(?:\+(?:cpu|xpu|cu\d+|rocm[\d.]+))?\Z"
 
 
 def concerns_companions(name: str, asks: Iterable[Ask]) -> bool:
@@ -40,7 +41,7 @@ def concerns_companions(name: str, asks: Iterable[Ask]) -> bool:
     return name in TRITONS and any(ask.by == "torch" for ask in installed)
 
 
-class Mismatch(NamedTuple):
+class Mismatch(msgspec.Struct, frozen=True):
     """One companion that does not fit, and the severity and basis of that."""
 
     name: str
@@ -142,7 +143,7 @@ def _by_build(s: Snapshot, torch: Distribution, entry: Distribution) -> Mismatch
         return None
     builds = s.packages.companion_builds.maybe() or {}
     stated = builds.get(entry.name, entry.version)
-    own, other = _torch_build(s, torch), _BUILD.search(stated)
+    own, other = _torch_build(s, torch), re.search(_BUILD, stated)
     if not own or other is None or _same_build(own, other[1]):
         return None
     if other[1] == "cpu":
@@ -179,7 +180,7 @@ def _by_table(s: Snapshot, torch: Distribution, entry: Distribution) -> Mismatch
         # builds of other makers (conda, NVIDIA's containers, from source) pair versions in their own way
         if one.direct_url or one.editable or one.installer.lower().startswith("conda"):
             return None
-        if not _PUBLISHED.match(one.version):
+        if not re.match(_PUBLISHED, one.version):
             return None
     asks = (parse(line) for line in entry.requires)
     if entry.name not in BUILT_FOR_CUDA or any(ask and ask.name == "torch" and "==" in ask.specifier for ask in asks):

@@ -30,8 +30,8 @@ MANAGERS = ("conda", "debian", "apt", "dpkg", "rpm", "dnf", "portage", "nix", "g
 #: lines shown of one kind; the counts are whole
 MOST_SHOWN = 8
 
-_CHECK_MESSAGE = re.compile(r"([\w.-]+)[^\n]* is required for a normal functioning of this module, but found ")
-_NO_METADATA = re.compile(r"The '([\w.-]+)[^']*' distribution was not found and is required by this application")
+_CHECK_MESSAGE = r"([\w.-]+)[^\n]* is required for a normal functioning of this module, but found "
+_NO_METADATA = r"The '([\w.-]+)[^']*' distribution was not found and is required by this application"
 _NO_MODULE = r"No module named '([\w]+)"
 _NO_NAME = r"cannot import name '(\w+)' from '(\w+)"
 #: modules that do not carry their distribution's name
@@ -246,7 +246,7 @@ def _trial_about(s: Snapshot, name: str) -> Seen | None:
     """The import or stage that failed for ``name``: its version is refused, or it is not found."""
     for trial in failures(s):
         text = trial.words
-        named = {match[1] for pattern in (_CHECK_MESSAGE, _NO_METADATA) for match in pattern.finditer(text)}
+        named = {match[1] for pattern in (_CHECK_MESSAGE, _NO_METADATA) for match in re.finditer(pattern, text)}
         named |= {_MODULE_OF.get(match[1].lower(), match[1]) for match in re.finditer(_NO_MODULE, text)}
         named |= {match[2] for match in re.finditer(_NO_NAME, text)}
         named |= {trial.package or trial.lacks} if trial.error == "not installed" else set()

@@ -13,7 +13,8 @@ import ntpath
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 #: the values, in upper case, that the library takes for "on"; everything else is "off"
 TRUE_VALUES = frozenset({"1", "ON", "YES", "TRUE"})
@@ -22,7 +23,7 @@ TRUE_VALUES = frozenset({"1", "ON", "YES", "TRUE"})
 TRANSFORMERS_CACHE_VARIABLES = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE", "PYTORCH_PRETRAINED_BERT_CACHE")
 
 
-class Rules(NamedTuple):
+class Rules(msgspec.Struct, frozen=True):
     """Which of the rules an installed huggingface_hub follows."""
 
     #: HF_HUB_CACHE is read (since 0.19); before, only HUGGINGFACE_HUB_CACHE
@@ -40,7 +41,7 @@ class Rules(NamedTuple):
 NEWEST = Rules()
 
 
-class CachePaths(NamedTuple):
+class CachePaths(msgspec.Struct, frozen=True):
     """The library's places, as literally as it uses them (relative ones count from the program's folder).
 
     ``hub_set_by`` and ``home_set_by`` name the deciding variable, or are ``"default"``.
@@ -67,7 +68,9 @@ class CachePaths(NamedTuple):
         """The same places with relative paths made absolute against ``cwd``."""
         flavour = path_flavour(system)
         names = ("hf_home", "hub", "models", "assets", "xet", "token", "old_token", "old_transformers")
-        return self._replace(**{name: flavour.normpath(flavour.join(cwd, getattr(self, name))) for name in names})
+        return msgspec.structs.replace(
+            self, **{name: flavour.normpath(flavour.join(cwd, getattr(self, name))) for name in names}
+        )
 
 
 def cache_paths(

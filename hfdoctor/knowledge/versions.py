@@ -43,8 +43,8 @@ def order(left: str, right: str) -> int | None:
         first, second = _key(one[1]), _key(other[1])
         if first != second:
             return -1 if first < second else 1
-        if not one[2] and not other[2]:
-            return 0
+        if not (one[2] and other[2]):
+            return bool(one[2]) - bool(other[2])
     from packaging.version import InvalidVersion, Version
 
     try:

@@ -6,7 +6,8 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from ..fact import Fact, failed, known
 from ..legible import legible
@@ -22,7 +23,7 @@ NETWORK_KINDS = frozenset(
 )
 
 
-class Mount(NamedTuple):
+class Mount(msgspec.Struct, frozen=True):
     """One line of /proc/self/mountinfo."""
 
     point: str

@@ -149,7 +149,7 @@ def _of_packages(packages: list[Distribution], build: TorchBuild | None, until: 
 
 def _libraries(entry: Distribution, build: TorchBuild | None) -> list[str]:
     """Paths of a package's largest libraries; one that names torch's CUDA or ROCm (_cuda128.so) before all others."""
-    record, problem = read_record(record_path(entry), sample_headers=True)
+    record, problem = read_record(record_path(entry), sampled=True)
     if problem:
         return []
     rows = []

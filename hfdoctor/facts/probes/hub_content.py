@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+import msgspec
 
 WEIGHTS = frozenset({"safetensors", "bin", "gguf", "pt", "pth", "ckpt", "msgpack", "h5", "onnx", "model"})
 #: JSON files that transformers cannot do without
@@ -42,7 +44,7 @@ _EMPTY_HASHES = frozenset(
 )
 
 
-class Look(NamedTuple):
+class Look(msgspec.Struct, frozen=True):
     """What is wrong with a file (a word of sections.hub.TROUBLES) and the bytes it should have, if that is known."""
 
     kind: str

@@ -6,7 +6,8 @@ import ntpath
 import os
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from ..cache_paths import cache_paths
 from ..fact import FactMissing
@@ -17,7 +18,7 @@ SYSTEM = "windows" if sys.platform == "win32" else "macos" if sys.platform == "d
 _ON = ("1", "true", "t", "yes", "y", "on")
 
 
-class Named(NamedTuple):
+class Named(msgspec.Struct, frozen=True):
     """A place by name only: nothing here has been looked at. ``set_by`` as in ``storage.Place``."""
 
     role: str
@@ -70,7 +71,7 @@ def installer_caches(environ: Mapping[str, str], home: str, cwd: str, settings: 
     pip = _pip_cache(environ, home, settings)
     if pip:
         found.append(pip)
-    return [place._replace(path=os.path.normpath(os.path.join(cwd, place.path))) for place in found]
+    return [msgspec.structs.replace(place, path=os.path.normpath(os.path.join(cwd, place.path))) for place in found]
 
 
 def _uv_cache(environ: Mapping[str, str], home: str, settings: Settings) -> Named | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+
+import msgspec
 
 #: bytes; torch's has 1.5 million
 LARGEST_RECORD = 64 * 1024 * 1024
@@ -15,7 +16,7 @@ _HASH = r"\w+=[A-Za-z0-9_=-]+"
 HEADER_SAMPLE = 64
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True):
     """The rows as three lists of one length: path with forward slashes, ``sha256=...`` or "", size in bytes or ""."""
 
     paths: list[str]
@@ -29,10 +30,11 @@ class Record(NamedTuple):
 EMPTY = Record([], [], [])
 
 
-def read_record(path: str, sample_headers: bool = False) -> tuple[Record, str]:
+def read_record(path: str, sampled: bool = False) -> tuple[Record, str]:
     """The rows of the RECORD at ``path``, and "" or one of RECORD_PROBLEMS. Never raises.
 
-    ``sample_headers`` leaves most of the C++ headers out: they are two thirds of torch's files and of the time.
+    ``sampled`` leaves out what cannot be held against the disk (rows with neither size nor hash: half of what pip
+    writes are compiled files) and most of the C++ headers, which are two thirds of torch's files and of the time.
     """
     try:
         with open(path, "rb", buffering=0) as file:
@@ -43,15 +45,16 @@ def read_record(path: str, sample_headers: bool = False) -> tuple[Record, str]:
         return EMPTY, "no-record"
     except (OSError, ValueError):
         return EMPTY, "unreadable"
-    return parse_record(data, sample_headers)
+    return parse_record(data, sampled)
 
 
-def parse_record(data: bytes, sample_headers: bool = False) -> tuple[Record, str]:
+def parse_record(data: bytes, sampled: bool = False) -> tuple[Record, str]:
     """The rows in ``data``, and "" or ``garbled`` where it is no list of files. Never raises."""
     text = data.replace(b"\r", b"").decode("utf-8", "replace").strip("\n")
     left_out = 0
-    if sample_headers and '"' not in text:
+    if sampled and '"' not in text:
         text, left_out = _sample_headers(text)
+        text = "\n".join([row for row in text.split("\n") if row[-2:] != ",,"])
     # nearly all are like this, and one split of the whole text takes a tenth of the csv module's time
     cells = text.replace("\n", ",").split(",") if '"' not in text else []
     if cells and len(cells) == 3 * text.count("\n") + 3:
@@ -60,7 +63,7 @@ def parse_record(data: bytes, sample_headers: bool = False) -> tuple[Record, str
         if (not digits or (digits.isascii() and digits.isdigit())) and "\0" not in text and "" not in record.paths:
             return record, "" if any(record.hashes) or digits else "garbled"
     record, problem = _parse_carefully(text)
-    return record._replace(left_out=left_out), problem
+    return msgspec.structs.replace(record, left_out=left_out), problem
 
 
 def _sample_headers(text: str) -> tuple[str, int]:
