@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from importlib import import_module
-from typing import NoReturn
 
 import click
 
@@ -56,17 +53,6 @@ def cli() -> None:
 
     Start with `hfdoctor check`.
     """
-
-
-def main() -> NoReturn:
-    """Entry point: run the command line and exit with the documented codes."""
-    code = run(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # not there, not listening, closed
-            stream.flush()
-    # Taking all modules apart again would take a tenth of a check. Nothing is left to be done there: files and
-    # children are closed where they are used, and a probe that was given up on must not hold the exit.
-    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

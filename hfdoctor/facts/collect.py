@@ -17,6 +17,9 @@ from .probe import Context, Probe, Request
 from .sections.windows import Windows
 from .snapshot import ProbeRun, Snapshot
 
+#: seconds that a probe has to itself before the next one begins beside it; most need a third of that
+HEAD_START_S = 0.02
+
 
 class TargetError(Exception):
     """``--python`` names nothing that could be an interpreter: the message is one line for the person."""
@@ -58,7 +61,7 @@ def collect(
         snapshot.windows = Windows()
     context = Context(request, snapshot, started + timeout_s)
     context.prepared = prepare(request)
-    run_probes((*all_probes(), *besides), context, on_wait, on_start)
+    run_probes((*all_probes(deep), *besides), context, on_wait, on_start)
     snapshot.elapsed_s = round(time.monotonic() - started, 3)
     return snapshot
 
@@ -71,18 +74,24 @@ def run_probes(
 ) -> None:
     """Run ``probes`` in threads; return when all are done or over their budgets.
 
-    A probe that overruns is left behind in its (daemon) thread, which nothing waits for; the snapshot keeps what
-    it had found by then. Raises TargetError if the target probe does.
+    Each begins when what it comes after is there, and then has a moment to itself: threads of one Python only take the
+    interpreter from each other, and side by side all of them take longer. One that waits for a disk does not keep the
+    others from beginning. A probe that overruns is left behind in its (daemon) thread, which nothing waits for; the
+    snapshot keeps what it had found by then. Raises TargetError if the target probe does.
     """
     snapshot = context.snapshot
     done = {probe.section: threading.Event() for probe in probes}
+    events = {**done, **{name: threading.Event() for probe in probes for name in probe.milestones}}
+    changed = threading.Event()
     wrong_target: list[TargetError] = []
+    began: dict[str, float] = {}
+
+    def reach(*names: str) -> None:
+        for name in names:
+            events[name].set()
+        changed.set()
 
     def work(probe: Probe) -> None:
-        for name in probe.after:
-            if name in done:
-                done[name].wait(max(0.0, context.deadline - time.monotonic()))
-        began.setdefault(probe.section, time.monotonic())
         outcome, detail = "done", ""
         section = getattr(snapshot, probe.section)
         try:
@@ -97,22 +106,38 @@ def run_probes(
             fill_missing(section, failed(f"the probe crashed: {detail}"))
         seconds = round(time.monotonic() - began[probe.section], 4)
         snapshot.probes[probe.section] = ProbeRun(seconds, outcome, detail)
-        done[probe.section].set()
+        reach(*probe.milestones, probe.section)
 
-    began: dict[str, float] = {}
-    for probe in probes:
+    def begin(probe: Probe) -> None:
+        began[probe.section] = time.monotonic()
         threading.Thread(target=work, args=(probe,), name=f"probe-{probe.section}", daemon=True).start()
+
+    def ready(probe: Probe) -> bool:
+        return probe.section not in began and all(events[name].is_set() for name in probe.after if name in events)
+
+    context.reached = lambda milestone: reach(milestone) if milestone in events else None
+    for probe in probes:
+        if probe.waits and ready(probe):
+            begin(probe)
     if on_start:
         on_start()
     waiting = list(probes)
+    told = time.monotonic()
     while waiting:
-        done[waiting[0].section].wait(0.25 if on_wait else 0.5)
+        following = next((probe for probe in waiting if ready(probe)), None)
+        changed.clear()
+        if following is not None:
+            begin(following)
+            if not following.waits:
+                done[following.section].wait(HEAD_START_S)
+        elif all(not done[probe.section].is_set() and not ready(probe) for probe in waiting):
+            changed.wait(0.25)
         now = time.monotonic()
         for probe in waiting:
             start = began.get(probe.section)
             over = now > context.deadline or (start is not None and now > start + probe.budget_s)
             if over and not done[probe.section].is_set():
-                done[probe.section].set()
+                reach(*probe.milestones, probe.section)
                 spent = round(now - (start if start is not None else now), 4)
                 # the thread may still write into the old section: keep a copy of what it had found
                 section = msgspec.structs.replace(getattr(snapshot, probe.section))
@@ -120,7 +145,8 @@ def run_probes(
                 setattr(snapshot, probe.section, section)
                 snapshot.probes[probe.section] = ProbeRun(spent, "deadline")
         waiting = [probe for probe in waiting if not done[probe.section].is_set()]
-        if waiting and on_wait:
+        if waiting and on_wait and now - told >= 0.25:
+            told = now
             on_wait([probe.section for probe in waiting])
     snapshot.probes = {probe.section: snapshot.probes[probe.section] for probe in probes}
     if wrong_target:

@@ -36,6 +36,8 @@ class Context(msgspec.Struct):
     deadline: float
     #: what was begun before the probes, by section
     prepared: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: what a probe calls with the name of a milestone that it has reached, for those that come after it
+    reached: Callable[[str], None] = lambda milestone: None
 
     def left_s(self, at_most: float) -> float:
         """Seconds a tool may still take: ``at_most``, or what is left of the run if that is less."""
@@ -46,10 +48,14 @@ class Probe(msgspec.Struct, frozen=True):
     """Fills one section of the snapshot.
 
     ``run`` sets each fact as soon as it is known: what is still unset when ``budget_s`` (seconds) is over becomes
-    ``timeout``. It should not raise; if it does, the unset facts become ``failed``.
+    ``timeout``. It should not raise; if it does, the unset facts become ``failed``. It begins when all sections and
+    milestones in ``after`` are there; ``milestones`` (``packages.listed``) are those that it reaches on its way.
     """
 
     section: str
     run: Callable[[Context], None]
     after: tuple[str, ...] = ()
+    milestones: tuple[str, ...] = ()
+    #: for the most part it waits for another process, so that it needs no moment to itself
+    waits: bool = False
     budget_s: float = 20.0

@@ -85,6 +85,72 @@ def test_a_probe_sees_what_it_comes_after() -> None:
     assert seen == ["/h"]
 
 
+def test_a_milestone_is_enough_to_begin() -> None:
+    order: list[str] = []
+
+    def machine(ctx: Context) -> None:
+        ctx.reached("machine.half")
+        time.sleep(0.3)
+        order.append("machine")
+
+    run_probes(
+        [
+            Probe("machine", machine, milestones=("machine.half",), waits=True),
+            Probe("hub", lambda c: order.append("hub"), after=("machine.half",)),
+            Probe("settings", lambda c: order.append("settings"), after=("machine",)),
+        ],
+        context(),
+    )
+    assert order == ["hub", "machine", "settings"]
+
+
+def test_a_milestone_that_is_never_reached_comes_with_the_end() -> None:
+    seen: list[str] = []
+
+    def machine(ctx: Context) -> None:
+        raise ZeroDivisionError
+
+    run_probes(
+        [
+            Probe("hub", lambda c: seen.append(c.snapshot.machine.os.status), after=("machine.half",)),
+            Probe("machine", machine, milestones=("machine.half",)),
+        ],
+        context(),
+    )
+    assert seen == ["failed"]
+
+
+def test_each_probe_has_a_moment_to_itself_and_no_more() -> None:
+    spans: dict[str, tuple[float, float]] = {}
+
+    def taking(name: str, seconds: float) -> Probe:
+        def probe(ctx: Context) -> None:
+            began = time.monotonic()
+            time.sleep(seconds)
+            spans[name] = (began, time.monotonic())
+
+        return Probe(name, probe)
+
+    run_probes([taking("machine", 0.001), taking("settings", 0.5), taking("hub", 0.001)], context())
+    assert spans["settings"][0] >= spans["machine"][1], "a quick one is over before the next begins"
+    assert spans["hub"][1] < spans["settings"][1], "a slow one keeps nobody waiting"
+
+
+def test_what_waits_for_another_process_goes_first_and_alone() -> None:
+    events: list[str] = []
+
+    def target(ctx: Context) -> None:
+        events.append("target")
+        time.sleep(0.1)
+
+    run_probes(
+        [Probe("machine", lambda c: events.append("machine")), Probe("target", target, waits=True)],
+        context(),
+        on_start=lambda: events.append("meanwhile"),
+    )
+    assert events[0] == "target" and sorted(events[1:]) == ["machine", "meanwhile"]
+
+
 def test_wrong_target_is_raised() -> None:
     def target(ctx: Context) -> None:
         raise TargetError("no such interpreter")

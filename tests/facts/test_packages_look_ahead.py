@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -70,11 +71,12 @@ def test_what_was_read_ahead_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     install(tmp_path / LAYOUT, "torch")
     ahead = module.look_ahead(Request(python=str(tmp_path)))
     assert ahead is not None
-    read = ahead.result(time.monotonic() + 30.0)
-    assert [Path(path).name.partition("-")[0] for path in read.sound()] == ["torch"]
-    assert [entry.name for entry in read.distributions] == ["torch"]
+    read = ahead.distributions(time.monotonic() + 30.0)
+    assert read is not None and [entry.name for entry in read] == ["torch"]
+    sound = ahead.sound_files(time.monotonic() + 30.0)
+    assert [Path(path).name.partition("-")[0] for path in sound] == ["torch"]
     monkeypatch.setattr(distributions, "_read", None)  # what is there is not read again
-    assert distributions.read_distributions([read.site], {read.site: read.distributions}) == read.distributions
+    assert distributions.read_distributions([ahead.site], {ahead.site: read}) == read
 
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,11 +84,13 @@ def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "hold_files", lambda *args: time.sleep(60))
     ahead = module.look_ahead(Request(python=str(tmp_path)))
     assert ahead is not None
+    pid = ahead.pid
     began = time.monotonic()
-    assert ahead.result(time.monotonic() + 0.2) == module.Read()
+    assert ahead.distributions(time.monotonic() + 30.0) is not None, "these came before it hung"
+    assert ahead.sound_files(time.monotonic() + 0.2) == {}
     assert time.monotonic() - began < 5.0
     with pytest.raises(ProcessLookupError):
-        os.kill(ahead.pid, 0)
+        os.kill(pid, 0)
 
 
 def test_a_process_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +98,64 @@ def test_a_process_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(module, "hold_files", lambda *args: 1 / 0)
     ahead = module.look_ahead(Request(python=str(tmp_path)))
     assert ahead is not None
-    assert ahead.result(time.monotonic() + 10.0) == module.Read()
+    assert ahead.distributions(time.monotonic() + 10.0) is not None
+    assert ahead.sound_files(time.monotonic() + 10.0) == {}
+
+
+def test_a_process_that_fails_at_once_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    monkeypatch.setattr(module, "read_distributions", lambda *args: 1 / 0)
+    told = snapshot_of(tmp_path / LAYOUT)
+    assert [one.name for one in run(tmp_path, told).packages.files.need()] == ["torch"]
+
+
+@pytest.mark.parametrize("words", [["--python={}"], ["--python", "{}"], ["--python", "/elsewhere", "--python", "{}"]])
+def test_what_was_begun_before_the_command_line_was_read_is_taken_over(tmp_path: Path, words: list[str]) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    module.begin([word.format(tmp_path) for word in words])
+    (begun,) = module._begun
+    taken = module.look_ahead(Request(python=str(tmp_path)))
+    assert taken is begun and not module._begun
+    listed = taken.distributions(time.monotonic() + 30.0)
+    assert listed is not None and [entry.name for entry in listed] == ["torch"]
+    assert len(taken.sound_files(time.monotonic() + 30.0)) == 1
+
+
+def test_a_wrong_guess_is_ended(tmp_path: Path) -> None:
+    install(tmp_path / "one" / LAYOUT, "torch")
+    install(tmp_path / "other" / LAYOUT, "torch")
+    module.begin(["--python", str(tmp_path / "one")])
+    pid = module._begun[0].pid
+    taken = module.look_ahead(Request(python=str(tmp_path / "other")))
+    assert taken is not None and taken.site == str(tmp_path / "other" / LAYOUT)
+    taken.end()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("word", ["--snapshot", "--snapshot=x", "-h", "--help"])
+def test_nothing_is_begun_for_what_looks_at_no_machine(tmp_path: Path, word: str) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    module.begin(["--python", str(tmp_path), word])
+    assert not module._begun
+
+
+def test_a_folder_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    module.begin(["--python", "x"])
+    assert not module._begun
+
+
+@pytest.mark.allow_subprocess
+def test_a_wrong_command_line_leaves_no_process_behind(tmp_path: Path) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    argv = [sys.executable, "-m", "hfdoctor", "check", "--python", str(tmp_path), "--nonsense"]
+    # stdout is the pipe of the reader, too: it closes only when both are gone
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--nonsense" in done.stderr
 
 
 def test_never_beside_another_thread(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def prepare(request: Request) -> dict[str, Any]:
     return {"packages": look_ahead(request)}
 
 
-def all_probes() -> tuple[Probe, ...]:
+def all_probes(deep: bool = False) -> tuple[Probe, ...]:
     """Every probe that applies to this host, in the order of the report."""
     from . import gpu, hub, machine, native, network, packages, settings, storage, target
 
@@ -26,13 +26,21 @@ def all_probes() -> tuple[Probe, ...]:
         on_windows = (Probe("windows", windows.probe, after=("target",), budget_s=15.0),)
     return (
         Probe("machine", machine.probe, budget_s=5.0),
-        Probe("target", target.probe, budget_s=45.0),
+        Probe("target", target.probe, waits=True, budget_s=45.0),
         Probe("settings", settings.probe, after=("target",), budget_s=5.0),
-        Probe("packages", packages.probe, after=("target",), budget_s=600.0),
+        Probe(
+            "packages",
+            packages.probe,
+            after=("target",),
+            milestones=("packages.listed",),
+            waits=True,
+            budget_s=600.0,
+        ),
         Probe("storage", storage.probe, after=("target", "settings"), budget_s=8.0),
         Probe("hub", hub.probe, after=("target",), budget_s=20.0),
         Probe("network", network.probe, after=("settings", "hub"), budget_s=15.0),
         Probe("gpu", gpu.probe, after=("machine",), budget_s=16.0),
-        Probe("native", native.probe, after=("packages", "gpu"), budget_s=300.0),  # --deep asks torch in it
+        # what is installed where is enough for it, but asking torch (--deep) comes after the hashes
+        Probe("native", native.probe, after=("packages" if deep else "packages.listed", "gpu"), budget_s=300.0),
         *on_windows,
     )

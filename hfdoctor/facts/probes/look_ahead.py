@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -23,58 +24,95 @@ from .file_state import FileJudge
 from .installed_files import hold_files
 
 
-class Read(msgspec.Struct):
-    """What was read ahead: the distributions in the folder ``site``, and the packages' files against RECORD."""
-
-    site: str = ""
-    distributions: list[Distribution] = []
-    files: list[PackageFiles] = []
-
-    def sound(self) -> dict[str, PackageFiles]:
-        """The packages without a flaw, by the path of their .dist-info: damage is judged anew, knowing the target."""
-        return {held.path: held for held in self.files if not (held.damaged or held.altered or held.problem)}
-
-
 class Ahead:
-    """A forked process that reads ahead, and the pipe on which its answer comes."""
+    """A forked process that reads ahead the folder ``site``, and the pipe on which its two answers come.
 
-    def __init__(self, pid: int, pipe: int) -> None:
+    The first line lists the distributions, the second holds their files against RECORD, which takes much longer.
+    """
+
+    def __init__(self, pid: int, pipe: int, site: str) -> None:
         self.pid = pid
         self.pipe = pipe
+        self.site = site
+        self._read = b""
 
-    def result(self, until: float) -> Read:
-        """What was read; empty if it is not there by ``until``, a time.monotonic().
+    def distributions(self, until: float) -> list[Distribution] | None:
+        """What is installed in ``site``; None if it is not there by ``until``, a time.monotonic(). Never raises."""
+        line = self._line(until)
+        try:
+            return msgspec.json.decode(line, type=list[Distribution]) if line else None
+        except msgspec.DecodeError:
+            return None
 
-        Never raises; the process is gone afterwards.
+    def sound_files(self, until: float) -> dict[str, PackageFiles]:
+        """The packages without a flaw, by the path of their .dist-info: damage is judged anew, knowing the target.
+
+        None are, if they are not there by ``until``. Never raises; the process is gone afterwards.
         """
+        line = self._line(until)
+        self.end()
+        try:
+            files = msgspec.json.decode(line, type=list[PackageFiles]) if line else []
+        except msgspec.DecodeError:
+            return {}
+        return {held.path: held for held in files if not (held.damaged or held.altered or held.problem)}
+
+    def _line(self, until: float) -> bytes:
+        """The next whole line; empty if there will be none, or none by then."""
         import select
 
-        parts = []
-        complete = False
-        read = Read()
         try:
-            while not complete:
+            while b"\n" not in self._read:
                 ready, _, _ = select.select([self.pipe], [], [], max(0.0, until - time.monotonic()))
-                if not ready:
-                    break
-                part = os.read(self.pipe, 1 << 20)
-                parts.append(part)
-                complete = not part
-            if complete:
-                read = msgspec.json.decode(b"".join(parts), type=Read)
-        except (OSError, ValueError, msgspec.DecodeError):
-            read = Read()
-        self.end()
-        return read
+                part = os.read(self.pipe, 1 << 20) if ready else b""
+                if not part:
+                    return b""
+                self._read += part
+        except (OSError, ValueError):
+            return b""
+        line, _, self._read = self._read.partition(b"\n")
+        return line
 
     def end(self) -> None:
         """Stop the process, if it is still there."""
+        if self.pid <= 0:
+            return
         with contextlib.suppress(OSError):
             os.close(self.pipe)
         with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             os.waitpid(self.pid, 0)
+        self.pid = self.pipe = -1
+
+
+#: what was begun before the command line was understood, until somebody takes it over
+_begun: list[Ahead] = []
+
+
+def begin(arguments: Sequence[str]) -> None:
+    """Start reading for a command that looks at a machine, given its ``arguments``, before click is loaded.
+
+    Loading click takes a third as long as the reading. If the guess was wrong, ``look_ahead`` starts anew.
+    """
+    if any(word in ("-h", "--help") or word.startswith("--snapshot") for word in arguments):
+        return
+    python = None
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word == "--python":
+            python = following
+        elif word.startswith("--python="):
+            python = word.partition("=")[2]
+    with contextlib.suppress(OSError, ValueError):  # the folder is gone, a path with a zero in it: they are told later
+        ahead = look_ahead(Request(python=python, environ=dict(os.environ)))
+        if ahead:
+            _begun.append(ahead)
+
+
+def end_begun() -> None:
+    """Stop what was begun and nobody took over: the command line was wrong, say."""
+    while _begun:
+        _begun.pop().end()
 
 
 def look_ahead(request: Request) -> Ahead | None:
@@ -84,10 +122,11 @@ def look_ahead(request: Request) -> Ahead | None:
     """
     if sys.platform == "win32" or sys.platform == "darwin":  # macOS' own libraries do not survive a fork
         return None
-    if threading.active_count() > 1 or (os.cpu_count() or 1) < 2:
-        return None
     site = guess_site(_likely_environment(request))
-    if not site:
+    if _begun and _begun[0].site == site:
+        return _begun.pop()
+    end_begun()
+    if not site or threading.active_count() > 1 or (os.cpu_count() or 1) < 2:
         return None
     answer, question = os.pipe()
     try:
@@ -98,18 +137,22 @@ def look_ahead(request: Request) -> Ahead | None:
         return None
     if pid:
         os.close(question)
-        return Ahead(pid, answer)
+        return Ahead(pid, answer, site)
     code = 1
     try:
         os.close(answer)
         distributions = read_distributions([site])
-        files = hold_files(distributions, FileJudge(time.monotonic() + request.timeout_s))
-        data = memoryview(msgspec.json.encode(Read(site, distributions, files)))
-        while data:
-            data = data[os.write(question, data) :]
+        _write(question, distributions)
+        _write(question, hold_files(distributions, FileJudge(time.monotonic() + request.timeout_s)))
         code = 0
     finally:
         os._exit(code)  # nothing of the parent's is to be flushed or cleaned up twice
+
+
+def _write(pipe: int, answer: Sequence[msgspec.Struct]) -> None:
+    data = memoryview(msgspec.json.encode(answer) + b"\n")
+    while data:
+        data = data[os.write(pipe, data) :]
 
 
 def _likely_environment(request: Request) -> str:

@@ -16,7 +16,7 @@ from .file_state import FileJudge
 from .imports import try_imports
 from .installed_files import hold_files
 from .library_files import read_torch_build, read_transformers_needs
-from .look_ahead import Ahead, Read
+from .look_ahead import Ahead
 from .native_marks import read_numpy_clients, read_openmp
 
 #: seconds that presence and sizes may take: a network file system may need them
@@ -35,8 +35,9 @@ def probe(ctx: Context) -> None:
     """Fill every fact of ``snapshot.packages``; reads ``snapshot.target``."""
     section = ctx.snapshot.packages
     ahead: Ahead | None = ctx.prepared.get("packages")
-    read = ahead.result(min(ctx.deadline, time.monotonic() + FILES_S)) if ahead else Read()
-    there = {read.site: read.distributions}
+    until = min(ctx.deadline, time.monotonic() + FILES_S)
+    read = ahead.distributions(until) if ahead else None
+    there = {ahead.site: read} if ahead and read is not None else {}
     folders, source = search_folders(ctx.snapshot.target)
     if not folders:
         for name in section.__struct_fields__:
@@ -47,15 +48,17 @@ def probe(ctx: Context) -> None:
     sites = site_folders(ctx.snapshot.target) or folders
     observe(section, "leftovers", lambda: known(read_leftovers(sites, [*names, *GUESSED]), ", ".join(sites)))
     _observe_libraries(ctx, folders)
+    ctx.reached("packages.listed")
     if not section.distributions.known:
         unlisted = not_run("the distributions could not be read", source)
         section.orphans = section.files = section.numpy_clients = section.imports = unlisted
         return
     found = section.distributions.need()
     observe(section, "orphans", lambda: known(read_orphans(sites, names), ", ".join(sites)))
-    judge = FileJudge(min(ctx.deadline, time.monotonic() + FILES_S), _python_version(ctx.snapshot.target))
-    observe(section, "files", lambda: known(hold_files(found, judge, ready=read.sound()), "RECORD"), "RECORD")
     observe(section, "numpy_clients", lambda: known(read_numpy_clients(section.installed(), folders), "libraries"))
+    sound = ahead.sound_files(until) if ahead else {}
+    judge = FileJudge(min(ctx.deadline, time.monotonic() + FILES_S), _python_version(ctx.snapshot.target))
+    observe(section, "files", lambda: known(hold_files(found, judge, ready=sound), "RECORD"), "RECORD")
     if ctx.request.deep:
         reserve_s = max(DEEP_RESERVE_S, DEEP_RESERVE * ctx.request.timeout_s)
         judge = FileJudge(ctx.deadline - reserve_s, judge.python)
