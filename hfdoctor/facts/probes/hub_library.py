@@ -48,6 +48,8 @@ _MAKERS = tuple(
         "PYTORCH_PRETRAINED_",
     )
 )
+#: bytes that follow the first part of a variable's name at most
+LONGEST_NAME = 100
 CLI_BEFORE_034 = "huggingface_hub.commands.huggingface_cli"
 _VERSION = re.compile(rb"""^__version__\s*(?::\s*str\s*)?=\s*["']([^"'\n]{1,60})["']""", re.MULTILINE)
 
@@ -100,10 +102,13 @@ def variables_read(package: str, sources: Iterable[str], always: str) -> Fact[li
 
 def _quoted_names(source: bytes) -> Iterator[str]:
     """The texts between quotation marks that are names of such variables (one pattern for all takes twice as long)."""
-    for mark in (b'"', b"'"):
-        for text in source.split(mark):
-            if text.startswith(_MAKERS) and re.fullmatch(rb"[A-Z0-9_]{4,}", text):
-                yield text.decode()
+    for maker in _MAKERS:
+        if maker in source:
+            for mark in (b'"', b"'"):
+                for rest in source.split(mark + maker)[1:]:
+                    name, end, _ = (maker + rest[:LONGEST_NAME]).partition(mark)
+                    if end and re.fullmatch(rb"[A-Z0-9_]{4,}", name):
+                        yield name.decode()
 
 
 def other_users(environ: Mapping[str, str], home: str, cwd: str, own: str | None) -> Fact[list[HubUser]]:
