@@ -37,7 +37,7 @@ def check(
         else:
             environment[name] = value
     # hfdoctor is put on the path inside, so that PYTHONPATH stays the person's own: the target sees that variable
-    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.cli import main; main()"
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.__main__ import main; main()"
     done = subprocess.run(
         [*before, sys.executable, "-c", start, "check", "--format", "json", *words],
         capture_output=True,

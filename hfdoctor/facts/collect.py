@@ -44,7 +44,8 @@ def collect(
     times a second with the names of the probes that still run; ``on_start`` once they have begun, for what can be done
     meanwhile. ``besides`` are probes of other rooms (the smoke run). Raises TargetError for a ``python`` that is none.
     """
-    from .probes import all_probes, prepare
+    from .probes import all_probes
+    from .probes.look_ahead import look_ahead
 
     request = Request(
         python=python,
@@ -60,8 +61,12 @@ def collect(
     if sys.platform == "win32":
         snapshot.windows = Windows()
     context = Context(request, snapshot, started + timeout_s)
-    context.prepared = prepare(request)
-    run_probes((*all_probes(deep), *besides), context, on_wait, on_start)
+    context.ahead = look_ahead(request)  # while there is one thread; it works while the probes are being loaded
+    try:
+        run_probes((*all_probes(deep), *besides), context, on_wait, on_start)
+    finally:
+        if context.ahead:
+            context.ahead.stop()
     snapshot.elapsed_s = round(time.monotonic() - started, 3)
     return snapshot
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from .probes.look_ahead import Ahead
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -34,8 +37,10 @@ class Context(msgspec.Struct):
     snapshot: Snapshot
     #: time.monotonic() at which the whole run must be over
     deadline: float
-    #: what was begun before the probes, by section
+    #: what the probes of one section keep for each other
     prepared: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: what reads the packages since before the probes began, where there is such a process
+    ahead: Ahead | None = None
     #: what a probe calls with the name of a milestone that it has reached, for those that come after it
     reached: Callable[[str], None] = lambda milestone: None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hfdoctor.facts import collect
 from hfdoctor.facts.collect import run_probes
 from hfdoctor.facts.probe import Context, Probe, Request
 from hfdoctor.facts.probes import distributions, packages
@@ -35,8 +36,8 @@ def run(environment: Path | None, told: Snapshot) -> Snapshot:
     """Run the packages probe, with what was read ahead in ``environment`` while nobody had asked the target yet."""
     request = Request(python=str(environment) if environment else "/nonexistent", timeout_s=30.0)
     context = Context(request, Snapshot(), time.monotonic() + 30.0)
-    context.prepared["packages"] = module.look_ahead(request)
-    assert (context.prepared["packages"] is not None) == (environment is not None)
+    context.ahead = module.look_ahead(request)
+    assert (context.ahead is not None) == (environment is not None)
     for name in ("paths", "sys_path", "interpreter"):
         setattr(context.snapshot.target, name, getattr(told.target, name))
     run_probes([Probe("packages", packages.probe)], context)
@@ -131,6 +132,24 @@ def test_a_wrong_guess_is_ended(tmp_path: Path) -> None:
     taken.end()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_nothing_is_left_behind_where_the_run_ends_before_the_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / LAYOUT, "torch")
+    pids = []
+
+    def ends(probes: object, context: Context, *rest: object) -> None:
+        assert context.ahead is not None
+        pids.append(context.ahead.pid)
+        raise collect.TargetError("none")
+
+    monkeypatch.setattr(collect, "run_probes", ends)
+    with pytest.raises(collect.TargetError):
+        collect.collect(str(tmp_path))
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
 
 
 @pytest.mark.parametrize("word", ["--snapshot", "--snapshot=x", "-h", "--help"])

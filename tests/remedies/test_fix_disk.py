@@ -171,7 +171,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from tests.remedies.tree_states import tree_state
-from hfdoctor.cli import main
+from hfdoctor.__main__ import main
 def run(*words):
     sys.argv = ["hfdoctor", *words]
     try:

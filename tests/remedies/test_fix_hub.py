@@ -312,7 +312,7 @@ def test_the_program_as_a_person_runs_it(machine: Machine) -> None:
     damage_pointer(machine.cache)
     before = tree_state(machine.cache)
     environ = {**machine.environ, "XDG_STATE_HOME": str(machine.home / "state")}
-    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.cli import main; main()"
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.__main__ import main; main()"
 
     def hfdoctor(*words: str) -> str:
         argv = [sys.executable, "-c", start, *words]

@@ -48,7 +48,7 @@ dynamic = ["version"]
 test = ["pytest"]
 dev = []
 [project.scripts]
-hfdoctor = "hfdoctor.cli:main"
+hfdoctor = "hfdoctor.__main__:main"
 [tool.hatch.version]
 path = "hfdoctor/version.py"
 [tool.pytest.ini_options]

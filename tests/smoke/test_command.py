@@ -22,7 +22,7 @@ from tests.smoke.made import make
 
 pytestmark = pytest.mark.allow_subprocess
 ROOT = Path(__file__).parent.parent.parent
-CODE = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.cli import main; main()"
+CODE = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.__main__ import main; main()"
 SCHEMA = ROOT / "hfdoctor" / "reports" / "schemas" / "report-1.schema.json"
 
 

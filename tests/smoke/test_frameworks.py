@@ -15,7 +15,7 @@ from hfdoctor.smoke.plan import DEADLINES_S, Ask, first_steps
 
 pytestmark = pytest.mark.allow_subprocess
 ROOT = Path(__file__).parent.parent.parent
-CODE = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.cli import main; main()"
+CODE = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hfdoctor.__main__ import main; main()"
 #: enough of both to be imported and used once
 JAX = "__version__ = '0.10.2'\nclass numpy:\n    class zeros:\n        def __init__(self, n): pass\n"
 JAX += "        def sum(self): return self\n        def item(self): return 0.0\n"

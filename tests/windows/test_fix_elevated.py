@@ -29,7 +29,7 @@ def asked(argv, timeout_s):
         raise OSError(22, "no", None, 1223)
     return start(argv, timeout_s)
 elevation.start_as_administrator = asked
-from hfdoctor.cli import main
+from hfdoctor.__main__ import main
 main()
 """
 EXPORT: Step = {"argv": ["-m", "tests.windows.exports"]}

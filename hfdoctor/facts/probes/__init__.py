@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-from ..probe import Probe, Request
-
-
-def prepare(request: Request) -> dict[str, Any]:
-    """What has to begin while the process has one thread, by section; it works while the probes are being loaded."""
-    from .look_ahead import look_ahead
-
-    return {"packages": look_ahead(request)}
+from ..probe import Probe
 
 
 def all_probes(deep: bool = False) -> tuple[Probe, ...]:

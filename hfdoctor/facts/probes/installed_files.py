@@ -212,7 +212,7 @@ def _sizes_one_by_one(folder: str, paths: Sequence[str]) -> list[int | None]:
     ask = os.stat
     try:
         # from the folder on: walking down to it from the root again for each file takes a fifth of the time
-        at = os.open(folder, _SEARCH)
+        at = os.open(folder or os.curdir, _SEARCH)
         try:
             found = [ask(path, dir_fd=at) for path in paths]
         finally:

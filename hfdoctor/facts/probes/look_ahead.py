@@ -32,7 +32,7 @@ class Ahead:
 
     def __init__(self, pid: int, pipe: int, site: str) -> None:
         self.pid = pid
-        self.pipe = pipe
+        self.pipe = os.fdopen(pipe, "rb", buffering=0)
         self.site = site
         self._read = b""
 
@@ -50,7 +50,7 @@ class Ahead:
         None are, if they are not there by ``until``. Never raises; the process is gone afterwards.
         """
         line = self._line(until)
-        self.end()
+        self.stop()
         try:
             files = msgspec.json.decode(line, type=list[PackageFiles]) if line else []
         except msgspec.DecodeError:
@@ -64,7 +64,7 @@ class Ahead:
         try:
             while b"\n" not in self._read:
                 ready, _, _ = select.select([self.pipe], [], [], max(0.0, until - time.monotonic()))
-                part = os.read(self.pipe, 1 << 20) if ready else b""
+                part = self.pipe.read(1 << 20) if ready else b""
                 if not part:
                     return b""
                 self._read += part
@@ -73,17 +73,19 @@ class Ahead:
         line, _, self._read = self._read.partition(b"\n")
         return line
 
+    def stop(self) -> None:
+        """Stop the process, if it is still there. Who waits for its answers is told that there will be none."""
+        pid, self.pid = self.pid, 0
+        if pid:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                os.waitpid(pid, 0)
+
     def end(self) -> None:
-        """Stop the process, if it is still there."""
-        if self.pid <= 0:
-            return
-        with contextlib.suppress(OSError):
-            os.close(self.pipe)
-        with contextlib.suppress(OSError):
-            os.kill(self.pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            os.waitpid(self.pid, 0)
-        self.pid = self.pipe = -1
+        """Stop the process and close the pipe: not while another thread may be waiting at it."""
+        self.stop()
+        self.pipe.close()
 
 
 #: what was begun before the command line was understood, until somebody takes it over

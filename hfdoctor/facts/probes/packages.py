@@ -16,7 +16,6 @@ from .file_state import FileJudge
 from .imports import try_imports
 from .installed_files import hold_files
 from .library_files import read_torch_build, read_transformers_needs
-from .look_ahead import Ahead
 from .native_marks import read_numpy_clients, read_openmp
 
 #: seconds that presence and sizes may take: a network file system may need them
@@ -33,8 +32,15 @@ GUESSED = ("transformers", "torch", "tokenizers", "safetensors", "huggingface-hu
 
 def probe(ctx: Context) -> None:
     """Fill every fact of ``snapshot.packages``; reads ``snapshot.target``."""
-    section = ctx.snapshot.packages
-    ahead: Ahead | None = ctx.prepared.get("packages")
+    try:
+        _observe(ctx)
+    finally:
+        if ctx.ahead:
+            ctx.ahead.end()
+
+
+def _observe(ctx: Context) -> None:
+    section, ahead = ctx.snapshot.packages, ctx.ahead
     until = min(ctx.deadline, time.monotonic() + FILES_S)
     read = ahead.distributions(until) if ahead else None
     there = {ahead.site: read} if ahead and read is not None else {}

@@ -33,8 +33,8 @@ EMPTY = Record([], [], [])
 def read_record(path: str, sampled: bool = False) -> tuple[Record, str]:
     """The rows of the RECORD at ``path``, and "" or one of RECORD_PROBLEMS. Never raises.
 
-    ``sampled`` leaves out what cannot be held against the disk (rows with neither size nor hash: half of what pip
-    writes are compiled files) and most of the C++ headers, which are two thirds of torch's files and of the time.
+    ``sampled`` leaves out what pip compiled (half of its rows, with neither size nor hash) and most of the C++ headers,
+    which are two thirds of torch's files and of the time.
     """
     try:
         with open(path, "rb", buffering=0) as file:
@@ -54,7 +54,7 @@ def parse_record(data: bytes, sampled: bool = False) -> tuple[Record, str]:
     left_out = 0
     if sampled and '"' not in text:
         text, left_out = _sample_headers(text)
-        text = "\n".join([row for row in text.split("\n") if row[-2:] != ",,"])
+        text = "\n".join([row for row in text.split("\n") if row[-6:] != ".pyc,,"])
     # nearly all are like this, and one split of the whole text takes a tenth of the csv module's time
     cells = text.replace("\n", ",").split(",") if '"' not in text else []
     if cells and len(cells) == 3 * text.count("\n") + 3:
