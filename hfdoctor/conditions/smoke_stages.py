@@ -52,12 +52,15 @@ def _install(s: Snapshot, missing: Sequence[str]) -> list[Step]:
     answer = (
         wanted_build(s) if "torch" in missing and s.gpu.devices.status in ("known", "absent") else Nothing("no_gpu")
     )
-    if isinstance(answer, Nothing) or answer.plain or answer.kind == "cpu":
-        return [Step(install(s, names), "add", fields, network=True)]
+    plain = install(s, names)
+    # a GPU that only waits for a driver is no reason for a torch that will never use it
+    if isinstance(answer, Nothing) or answer.plain or (answer.kind == "cpu" and answer.says != "no_gpu"):
+        return [Step(plain, "add", fields, network=True)]
     rest = [name for name in names if name != "torch"]
     steps = install_build(s, answer.choice)
     told: dict[str, Plain] = {"packages": " and ".join(rest)}
-    return [*steps, *([Step(install(s, rest), "add", told, network=True)] if rest else [])]
+    steps += [Step(install(s, rest), "add", told, network=True)] if rest else []
+    return [*steps, Step(plain, "or_pypi", fields, network=True)] if answer.kind == "cpu" else steps
 
 
 NOT_INSTALLED = Condition(
@@ -72,6 +75,7 @@ NOT_INSTALLED = Condition(
         "missing": "{packages} cannot be run here: not installed in this environment",
         "no_module": "this Python finds no module {package}",
         "add": "install {packages}",
+        "or_pypi": "or, for a GPU of NVIDIA that comes later, install {packages} as PyPI has them",
     },
 )
 

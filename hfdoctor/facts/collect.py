@@ -1,4 +1,4 @@
-"""Runs the probes side by side, each under its deadline, and gathers the Snapshot."""
+"""Runs the probes, each under its deadline, and gathers the Snapshot."""
 
 from __future__ import annotations
 

@@ -109,3 +109,23 @@ def test_a_new_environment_on_windows_computes_on_the_gpu_that_is_there(name: st
     assert isinstance(change, PackageChange)
     assert change.install == ("transformers", f"torch=={build.release}+cu132")
     assert change.extra_index == WHL + "cu132"
+
+
+def ways_to_run(s: Snapshot) -> list[list[str]]:
+    """The words that follow "install" on each way of not-installed."""
+    (finding,) = (one for one in diagnose(s).failed() if one.condition == "not-installed")
+    assert finding.remedy is not None
+    found = ways(finding.remedy.steps)
+    assert all(automatic(way) for way in found)
+    return [step.argv[step.argv.index("install") + 1 :] for way in found for step in way]
+
+
+def test_a_torch_that_was_asked_to_run_comes_in_the_build_of_this_machine() -> None:
+    s = recorded.load("not-installed-torch")
+    s.gpu.devices = absent("no GPU")
+    assert ways_to_run(s) == [["torch", "--index-url", f"{WHL}cpu"], ["torch"]]
+    give_nvidia(s, "8.9", "12.6")
+    (only,) = ways_to_run(s)
+    assert only[0].startswith("torch") and only[1:] == ["--index-url", WHL + build_of(s).variant]
+    s.gpu.devices = failed("not told")
+    assert ways_to_run(s) == [["torch"]], "what is not known leads to no other build than everybody gets"

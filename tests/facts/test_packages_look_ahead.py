@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hfdoctor.facts import collect
 from hfdoctor.facts.collect import run_probes
@@ -150,6 +152,13 @@ def test_nothing_is_left_behind_where_the_run_ends_before_the_packages(
         collect.collect(str(tmp_path))
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["--python", "--python=", "", "-", "--", "\0", "x", "--format=json", "\udcff"])))
+def test_no_command_line_is_too_odd(words: list[str]) -> None:
+    module.begin(words)
+    module.end_begun()
 
 
 @pytest.mark.parametrize("word", ["--snapshot", "--snapshot=x", "-h", "--help"])

@@ -34,6 +34,9 @@ def main():
     told = {"words": sys.argv[1:], "by": os.environ.get("HFDOCTOR_LAUNCHED_BY"), "prefix": sys.prefix,
             "path": sys.path, "pythonpath": os.environ.get("PYTHONPATH")}
     print(json.dumps(told))
+
+if __name__ == "__main__":
+    main()
 """
 
 #: the project without its dependencies
@@ -140,7 +143,10 @@ class Checkout:
 
     def echo(self) -> None:
         """Let hfdoctor's command line tell what it is given (the installation is editable)."""
-        (self.folder / "hfdoctor" / "cli" / "__init__.py").write_text(ECHO, encoding="ascii")
+        start = self.folder / "hfdoctor" / "__main__.py"
+        settled, found, _ = start.read_text("utf-8").partition("import contextlib\n")  # what it does to sys.path stays
+        assert found
+        start.write_text(settled + ECHO, encoding="utf-8")
 
     def lighten(self) -> None:
         """Leave out what is installed beside the project, for tests that do not depend on it."""

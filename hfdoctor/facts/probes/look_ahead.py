@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -100,7 +101,7 @@ def begin(arguments: Sequence[str]) -> None:
     if any(word in ("-h", "--help") or word.startswith("--snapshot") for word in arguments):
         return
     python = None
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in pairwise([*arguments, ""]):
         if word == "--python":
             python = following
         elif word.startswith("--python="):
