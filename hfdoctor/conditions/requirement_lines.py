@@ -64,11 +64,11 @@ def fits(version: str, specifier: str) -> bool | None:
 
 def release_of(version: str) -> str:
     """The release that a pre-release leads to: 2.6.0 for 2.6.0a0+ecf3bae40a; others unchanged."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         read = Version(version)
-    except InvalidVersion:
+    except ValueError:
         return version
     return read.base_version if read.is_prerelease else version
 

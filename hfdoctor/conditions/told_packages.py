@@ -163,11 +163,11 @@ def _row(package: str, version: Version) -> tuple[Companion | None, Sequence[Com
 
 
 def _read(version: str) -> Version | None:
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         return Version(version)
-    except InvalidVersion:
+    except ValueError:
         return None
 
 

@@ -16,8 +16,10 @@ from functools import lru_cache
 #: a release: its numbers without the zeros at the end, which do not count
 Key = tuple[int, ...]
 
-_RELEASE = re.compile(r"([0-9]+(?:\.[0-9]+)*)(\+[a-z0-9]+(?:\.[a-z0-9]+)*)?", re.ASCII)
-_CLAUSE = re.compile(r"(==|!=|>=|<=|>|<|~=)[ \t]*([0-9]+(?:\.[0-9]+)*)(\.\*|(?:a|b|rc|\.dev)[0-9]+)?", re.ASCII)
+_RELEASE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})*)(\+[a-z0-9]+(?:\.[a-z0-9]+)*)?", re.ASCII)
+_CLAUSE = re.compile(
+    r"(==|!=|>=|<=|>|<|~=)[ \t]*([0-9]{1,18}(?:\.[0-9]{1,18})*)(\.\*|(?:a|b|rc|\.dev)[0-9]+)?", re.ASCII
+)
 _ATOM = re.compile(
     r"[ \t]*(\(*)([a-z_]+)[ \t]*(==|!=|>=|<=|>|<)[ \t]*(?:\"([\w .-]*)\"|'([\w .-]*)')"
     r"[ \t]*(\)*)[ \t]*(?:(and|or)\b|\Z)",
@@ -45,11 +47,11 @@ def order(left: str, right: str) -> int | None:
             return -1 if first < second else 1
         if not (one[2] and other[2]):
             return bool(one[2]) - bool(other[2])
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         mine, yours = Version(left), Version(right)
-    except InvalidVersion:
+    except ValueError:  # also for a number of thousands of digits, which Python refuses to read
         return None
     return (mine > yours) - (mine < yours)
 
@@ -64,11 +66,11 @@ def base_release(version: str) -> str:
     plain = _RELEASE.fullmatch(version)
     if plain:
         return plain[1]
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         return Version(version).base_version
-    except InvalidVersion:
+    except ValueError:
         return ""
 
 
@@ -81,12 +83,12 @@ def admits(specifier: str, version: str) -> bool | None:
     plain = _plainly_admits(specifier, version)
     if plain is not None:
         return plain
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    from packaging.version import InvalidVersion, Version
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
 
     try:
         return SpecifierSet(specifier).contains(Version(version), prereleases=True)
-    except (InvalidSpecifier, InvalidVersion):
+    except ValueError:
         return None
 
 
@@ -100,12 +102,12 @@ def marker_holds(marker: str, environment: tuple[tuple[str, str], ...], extra: s
     plain = _plainly_holds(marker, values)
     if plain is not None:
         return plain
-    from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
+    from packaging.markers import Marker, UndefinedEnvironmentName
 
     try:
         # the whole environment is given: what packaging would fill in is that of the running interpreter
         return Marker(marker).evaluate(dict(values))
-    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, ValueError):
+    except (ValueError, UndefinedEnvironmentName):
         return False
 
 

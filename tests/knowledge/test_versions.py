@@ -181,6 +181,15 @@ def test_what_is_plain_is_answered_plainly(specifier: str, version: str, answer:
     assert versions._plainly_admits(specifier, version) is answer
 
 
+def test_a_number_that_python_refuses_to_read_is_no_version() -> None:
+    long = "1." + "9" * 5000
+    assert order(long, "1.0") is None and not is_older(long, "1.0") and not base_release(long)
+    assert admits(">=1.0", long) is None and admits(f">={long}", "1.0") is None
+    assert not marker_holds(f"python_version >= '{long}'", ENVIRONMENT)
+    huge = "9" * 30  # which it does read
+    assert order(huge, "1.0") == 1 and admits(f"<{huge}", "1.0") is True
+
+
 @pytest.mark.allow_subprocess
 def test_a_check_of_plain_versions_never_loads_packaging() -> None:
     code = (

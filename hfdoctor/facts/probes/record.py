@@ -52,12 +52,16 @@ def parse_record(data: bytes, sampled: bool = False) -> tuple[Record, str]:
     """The rows in ``data``, and "" or ``garbled`` where it is no list of files. Never raises."""
     text = data.replace(b"\r", b"").decode("utf-8", "replace").strip("\n")
     left_out = 0
-    if sampled and '"' not in text:
-        text, left_out = _sample_headers(text)
-        text = "\n".join([row for row in text.split("\n") if row[-6:] != ".pyc,,"])
+    rows: list[str] = []
+    if '"' not in text:
+        if sampled:
+            text, left_out = _sample_headers(text)
+        rows = text.split("\n")
+        if sampled:
+            rows = [row for row in rows if row[-6:] != ".pyc,,"]
     # nearly all are like this, and one split of the whole text takes a tenth of the csv module's time
-    cells = text.replace("\n", ",").split(",") if '"' not in text else []
-    if cells and len(cells) == 3 * text.count("\n") + 3:
+    cells = ",".join(rows).split(",")
+    if rows and len(cells) == 3 * len(rows):
         record = Record(cells[0::3], cells[1::3], cells[2::3], left_out)
         digits = "".join(record.sizes)
         if (not digits or (digits.isascii() and digits.isdigit())) and "\0" not in text and "" not in record.paths:
