@@ -1,7 +1,7 @@
 """Compares versions and reads specifiers and markers, as packaging does; what is plain, without loading it.
 
 Nearly every version that is installed and nearly every requirement is plain: ``2.4.0``, ``>=1.26,<3``,
-``sys_platform == "win32"``. Loading packaging's parsers for these takes a fifth of a whole check, most of it for
+``sys_platform == "win32"``. Loading packaging's parsers for these takes an eighth of a whole check, most of it for
 compiling their regular expressions. Whatever is not plain (pre-releases, epochs, local parts that count, ``===``,
 mixed ``and`` and ``or`` ...) is packaging's: a plain answer is one that packaging gives too, and the tests hold the two
 against each other.
