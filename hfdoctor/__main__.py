@@ -17,16 +17,18 @@ if sys.path and sys.path[0] in ("", _here) and _here != _own:
     del sys.path[0]
 
 import contextlib
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Entry point: run the command line and exit with the documented codes."""
-    looks = sys.argv[1:2] in (["check"], ["snapshot"])
-    if looks:  # begin to read before click is loaded
-        from hfdoctor.facts.probes.look_ahead import begin
+    looks = looks_at_a_machine(sys.argv[1:])
+    if looks:  # before click is loaded
+        from hfdoctor.facts.probes import look_ahead
 
-        begin(sys.argv[2:])
+        look_ahead.begin(named_python(sys.argv[1:]))
     from hfdoctor.cli import run
 
     code = run(sys.argv[1:])
@@ -34,12 +36,27 @@ def main() -> NoReturn:
         with contextlib.suppress(AttributeError, OSError, ValueError):  # not there, not listening, closed
             stream.flush()
     if looks:
-        from hfdoctor.facts.probes.look_ahead import end_begun
-
-        end_begun()
+        look_ahead.end_begun()
     # Taking all modules apart again would take a tenth of a check. Nothing is left to be done there: files and
     # children are closed where they are used, and a probe that was given up on must not hold the exit.
     os._exit(code)
+
+
+def looks_at_a_machine(arguments: Sequence[str]) -> bool:
+    """Whether the command will most likely inspect this machine, as far as its words alone tell."""
+    elsewhere = any(word in ("-h", "--help") or word.startswith("--snapshot") for word in arguments)
+    return arguments[:1] in (["check"], ["snapshot"]) and not elsewhere
+
+
+def named_python(arguments: Sequence[str]) -> str | None:
+    """What ``--python`` will most likely be, the last one as for click; None without."""
+    named = None
+    for word, following in pairwise([*arguments, ""]):
+        if word == "--python":
+            named = following
+        elif word.startswith("--python="):
+            named = word.partition("=")[2]
+    return named
 
 
 if __name__ == "__main__":

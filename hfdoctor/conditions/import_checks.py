@@ -72,11 +72,15 @@ def failing_checks(s: Snapshot) -> list[ImportCheck]:
 def passes(version: str, bounds: str) -> bool | None:
     """What transformers' own comparison says of ``version``; None where it cannot be told."""
     try:
-        wanted = [(_OPERATORS[op], order(version, bound)) for op, bound in _last_bounds(bounds).items()]
+        for op, bound in _last_bounds(bounds).items():
+            found = order(version, bound)
+            if found is None:
+                return None
+            if not _OPERATORS[op](found, 0):
+                return False
     except KeyError:
         return None
-    orders = [(meets, found) for meets, found in wanted if found is not None]
-    return all(meets(found, 0) for meets, found in orders) if len(orders) == len(wanted) else None
+    return True
 
 
 def _last_bounds(bounds: str) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from .probe import Context, Probe, Request
 from .sections.windows import Windows
 from .snapshot import ProbeRun, Snapshot
 
-#: seconds that a probe has to itself before the next one begins beside it; most need a third of that
+#: seconds that a probe has to itself before the next one begins beside it; most are over by then
 HEAD_START_S = 0.02
 
 
@@ -126,17 +126,19 @@ def run_probes(
             begin(probe)
     if on_start:
         on_start()
-    waiting = list(probes)
     told = time.monotonic()
-    while waiting:
+    while True:
+        changed.clear()  # before looking: what happens from here on ends the wait
+        waiting = [probe for probe in probes if not done[probe.section].is_set()]
+        if not waiting:
+            break
         following = next((probe for probe in waiting if ready(probe)), None)
-        changed.clear()
-        if following is not None:
+        if following is None:
+            changed.wait(0.25)
+        else:
             begin(following)
             if not following.waits:
                 done[following.section].wait(HEAD_START_S)
-        elif all(not done[probe.section].is_set() and not ready(probe) for probe in waiting):
-            changed.wait(0.25)
         now = time.monotonic()
         for probe in waiting:
             start = began.get(probe.section)
@@ -149,10 +151,9 @@ def run_probes(
                 fill_missing(section, timed_out(f"no answer within {probe.budget_s:g} s"))
                 setattr(snapshot, probe.section, section)
                 snapshot.probes[probe.section] = ProbeRun(spent, "deadline")
-        waiting = [probe for probe in waiting if not done[probe.section].is_set()]
-        if waiting and on_wait and now - told >= 0.25:
+        if on_wait and now - told >= 0.25:
             told = now
-            on_wait([probe.section for probe in waiting])
+            on_wait([probe.section for probe in waiting if not done[probe.section].is_set()])
     snapshot.probes = {probe.section: snapshot.probes[probe.section] for probe in probes}
     if wrong_target:
         raise wrong_target[0]

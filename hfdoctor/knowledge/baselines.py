@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from hfdoctor.knowledge.loader import Row, load_table
-from hfdoctor.knowledge.versions import is_older, order
+from hfdoctor.knowledge.versions import is_older, reaches
 
 
 class PythonRelease(Row, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ def cpu_baseline(package: str, release: str, machine: str) -> CpuBaseline | None
             for row in load_cpu_baseline()
             if row.package == package
             and row.machine == machine
-            and order(row.since, release) in (-1, 0)
+            and reaches(release, row.since)
             and (row.before is None or is_older(release, row.before))
         ),
         None,

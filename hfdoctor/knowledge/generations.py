@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hfdoctor.knowledge.loader import Row, load_table
-from hfdoctor.knowledge.versions import base_release, is_older, order
+from hfdoctor.knowledge.versions import base_release, is_older, reaches
 
 
 class TransformersTorch(Row, frozen=True, kw_only=True):
@@ -111,4 +111,4 @@ def cxx11_abi(release: str, cuda: str) -> TorchCxx11Abi | None:
 
 def _within(release: str, since: str, before: str | None) -> bool:
     base = base_release(release)
-    return order(since, base) in (-1, 0) and (before is None or is_older(base, before))
+    return reaches(base, since) and (before is None or is_older(base, before))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hfdoctor.knowledge.loader import Row, load_table
-from hfdoctor.knowledge.versions import order
+from hfdoctor.knowledge.versions import reaches
 
 
 class LazyImport(Row, frozen=True, kw_only=True):
@@ -29,5 +29,5 @@ def lazy_import(by: str, version: str, package: str) -> LazyImport | None:
     """The row for ``by`` (both names normalised) in a release that was tried or a newer one; None without."""
     for row in load_lazy_imports():
         if row.by == by and row.package == package:
-            return row if any(order(seen, version) in (-1, 0) for seen in row.seen) else None
+            return row if any(reaches(version, seen) for seen in row.seen) else None
     return None

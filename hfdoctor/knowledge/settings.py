@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hfdoctor.knowledge.loader import Row, load_table
-from hfdoctor.knowledge.versions import order
+from hfdoctor.knowledge.versions import reaches
 
 
 class EnvVariable(Row, frozen=True, kw_only=True):
@@ -42,5 +42,5 @@ def changes_for(name: str, library: str, installed: str) -> tuple[EnvVariable, .
         for row in load_env_variables()
         if row.name == name
         and row.library == library
-        and (order(installed, row.before) if row.change == "added" else order(row.release, installed)) in (-1, 0)
+        and (reaches(row.before, installed) if row.change == "added" else reaches(installed, row.release))
     )

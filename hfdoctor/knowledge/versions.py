@@ -3,7 +3,7 @@
 Nearly every version that is installed and nearly every requirement is plain: ``2.4.0``, ``>=1.26,<3``,
 ``sys_platform == "win32"``. Loading packaging's parsers for these takes an eighth of a whole check, most of it for
 compiling their regular expressions. Whatever is not plain (pre-releases, epochs, local parts that count, ``===``,
-mixed ``and`` and ``or`` ...) is packaging's: a plain answer is one that packaging gives too, and the tests hold the two
+``in`` ...) is packaging's: a plain answer is one that packaging gives too, and the tests hold the two
 against each other.
 """
 
@@ -12,9 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-
-#: a release: its numbers without the zeros at the end, which do not count
-Key = tuple[int, ...]
 
 _RELEASE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})*)(\+[a-z0-9]+(?:\.[a-z0-9]+)*)?", re.ASCII)
 _CLAUSE = re.compile(
@@ -59,6 +56,11 @@ def order(left: str, right: str) -> int | None:
 def is_older(version: str, than: str) -> bool:
     """Whether ``version`` is older than ``than``; False also where one of them is no version."""
     return order(version, than) == -1
+
+
+def reaches(version: str, bound: str) -> bool:
+    """Whether ``version`` is ``bound`` or newer; False also where one of them is no version."""
+    return order(version, bound) in (0, 1)
 
 
 def base_release(version: str) -> str:
@@ -111,7 +113,8 @@ def marker_holds(marker: str, environment: tuple[tuple[str, str], ...], extra: s
         return False
 
 
-def _key(release: str) -> Key:
+def _key(release: str) -> tuple[int, ...]:
+    """The numbers of a release, without the zeros at the end, which do not count."""
     numbers = [int(number) for number in release.split(".")]
     while len(numbers) > 1 and not numbers[-1]:
         numbers.pop()
@@ -145,8 +148,8 @@ def _meets(version: str, operator: str, bound: str, ending: str) -> bool | None:
             return None
         return _starts_with(version, bound) == (operator == "==")
     if operator == "~=":
-        head, _, last = bound.rpartition(".")
-        return None if ending or not last or not head else key >= limit and _starts_with(version, head)
+        head = bound.rpartition(".")[0]
+        return None if ending or not head else key >= limit and _starts_with(version, head)
     if ending:  # a release comes after its own pre-releases, and before those of the next
         return {"==": False, "!=": True, ">=": key >= limit, "<=": key < limit, "<": key < limit}.get(operator)
     return {
@@ -167,10 +170,9 @@ def _starts_with(version: str, prefix: str) -> bool:
 
 
 def _plainly_holds(marker: str, values: Mapping[str, str]) -> bool | None:
-    """The answer where the marker joins plain comparisons by ``and`` alone or by ``or`` alone."""
-    answers: list[bool] = []
-    joints: set[str] = set()
-    depth = position = 0
+    """The answer where all that the marker joins are plain comparisons."""
+    joined = ""  # T and F for what holds and does not, & and | between them, and the brackets
+    position = 0
     joint: str | None = "and"
     while joint:
         atom = _ATOM.match(marker, position)
@@ -178,16 +180,19 @@ def _plainly_holds(marker: str, values: Mapping[str, str]) -> bool | None:
             return None
         opened, name, operator, value, quoted, closed, joint = atom.groups()
         answer = _compares(name, operator, value if quoted is None else quoted, values)
-        depth += len(opened) - len(closed)
-        if answer is None or depth < 0:
+        if answer is None:
             return None
-        answers.append(answer)
-        if joint:
-            joints.add(joint)
+        joined += opened + "FT"[answer] + closed + {"and": "&", "or": "|"}.get(joint or "", "")
         position = atom.end()
-    if depth or len(joints) > 1:
-        return None  # with both, the brackets would have to be understood
-    return (any if "or" in joints else all)(answers)
+    found = 1
+    while found:  # the innermost brackets first
+        joined, found = re.subn(r"\(([TF&|]+)\)", lambda inner: "FT"[_any_holds(inner[1])], joined)
+    return None if "(" in joined or ")" in joined else _any_holds(joined)
+
+
+def _any_holds(joined: str) -> bool:
+    """Whether one of the alternatives holds: ``and`` binds closer than ``or``."""
+    return any("F" not in alternative for alternative in joined.split("|"))
 
 
 def _compares(name: str, operator: str, value: str, values: Mapping[str, str]) -> bool | None:

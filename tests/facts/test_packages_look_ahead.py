@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hfdoctor.__main__ import looks_at_a_machine, named_python
 from hfdoctor.facts import collect
 from hfdoctor.facts.collect import run_probes
 from hfdoctor.facts.probe import Context, Probe, Request
@@ -112,10 +113,9 @@ def test_a_process_that_fails_at_once_costs_nothing(tmp_path: Path, monkeypatch:
     assert [one.name for one in run(tmp_path, told).packages.files.need()] == ["torch"]
 
 
-@pytest.mark.parametrize("words", [["--python={}"], ["--python", "{}"], ["--python", "/elsewhere", "--python", "{}"]])
-def test_what_was_begun_before_the_command_line_was_read_is_taken_over(tmp_path: Path, words: list[str]) -> None:
+def test_what_was_begun_before_the_command_line_was_read_is_taken_over(tmp_path: Path) -> None:
     install(tmp_path / LAYOUT, "torch")
-    module.begin([word.format(tmp_path) for word in words])
+    module.begin(str(tmp_path))
     (begun,) = module._begun
     taken = module.look_ahead(Request(python=str(tmp_path)))
     assert taken is begun and not module._begun
@@ -127,7 +127,7 @@ def test_what_was_begun_before_the_command_line_was_read_is_taken_over(tmp_path:
 def test_a_wrong_guess_is_ended(tmp_path: Path) -> None:
     install(tmp_path / "one" / LAYOUT, "torch")
     install(tmp_path / "other" / LAYOUT, "torch")
-    module.begin(["--python", str(tmp_path / "one")])
+    module.begin(str(tmp_path / "one"))
     pid = module._begun[0].pid
     taken = module.look_ahead(Request(python=str(tmp_path / "other")))
     assert taken is not None and taken.site == str(tmp_path / "other" / LAYOUT)
@@ -155,17 +155,31 @@ def test_nothing_is_left_behind_where_the_run_ends_before_the_packages(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["--python", "--python=", "", "-", "--", "\0", "x", "--format=json", "\udcff"])))
+@given(st.lists(st.sampled_from(["--python", "--python=", "--python=x", "", "-", "--", "\0", "x", "\udcff"])))
 def test_no_command_line_is_too_odd(words: list[str]) -> None:
-    module.begin(words)
+    module.begin(named_python(["check", *words]))
     module.end_begun()
 
 
-@pytest.mark.parametrize("word", ["--snapshot", "--snapshot=x", "-h", "--help"])
-def test_nothing_is_begun_for_what_looks_at_no_machine(tmp_path: Path, word: str) -> None:
-    install(tmp_path / LAYOUT, "torch")
-    module.begin(["--python", str(tmp_path), word])
-    assert not module._begun
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("check", None),
+        ("check --python=a", "a"),
+        ("check --deep --python a", "a"),
+        ("check --python a --python b", "b"),
+        ("check --python", ""),
+    ],
+)
+def test_the_python_that_is_named(words: str, named: str | None) -> None:
+    assert looks_at_a_machine(words.split()) and named_python(words.split()) == named
+
+
+@pytest.mark.parametrize(
+    "words", ["", "fix", "check --snapshot x", "check --snapshot=x", "snapshot -h", "check --help"]
+)
+def test_what_looks_at_no_machine(words: str) -> None:
+    assert not looks_at_a_machine(words.split())
 
 
 def test_a_folder_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,16 +187,18 @@ def test_a_folder_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) ->
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "cwd", gone)
-    module.begin(["--python", "x"])
+    module.begin("x")
     assert not module._begun
 
 
 @pytest.mark.allow_subprocess
 def test_a_wrong_command_line_leaves_no_process_behind(tmp_path: Path) -> None:
-    install(tmp_path / LAYOUT, "torch")
+    info = install(tmp_path / LAYOUT, "torch")
+    (info / "RECORD").unlink()
+    os.mkfifo(info / "RECORD")  # nobody ever writes into it: the reader waits for ever
     argv = [sys.executable, "-m", "hfdoctor", "check", "--python", str(tmp_path), "--nonsense"]
-    # stdout is the pipe of the reader, too: it closes only when both are gone
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    # standard output is the reader's, too: this returns only when both are gone
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20)
     assert done.returncode == 2 and "--nonsense" in done.stderr
 
 

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 
 import msgspec
 
@@ -93,19 +92,11 @@ class Ahead:
 _begun: list[Ahead] = []
 
 
-def begin(arguments: Sequence[str]) -> None:
-    """Start reading for a command that looks at a machine, given its ``arguments``, before click is loaded.
+def begin(python: str | None) -> None:
+    """Start reading before click is loaded, which takes a third as long, with a guess at what ``--python`` will be.
 
-    Loading click takes a third as long as the reading. If the guess was wrong, ``look_ahead`` starts anew.
+    ``look_ahead`` takes over what was begun; if the guess was wrong, it starts anew.
     """
-    if any(word in ("-h", "--help") or word.startswith("--snapshot") for word in arguments):
-        return
-    python = None
-    for word, following in pairwise([*arguments, ""]):
-        if word == "--python":
-            python = following
-        elif word.startswith("--python="):
-            python = word.partition("=")[2]
     with contextlib.suppress(OSError, ValueError):  # the folder is gone, a path with a zero in it: they are told later
         ahead = look_ahead(Request(python=python, environ=dict(os.environ)))
         if ahead:
